@@ -1,0 +1,147 @@
+"""The one answer to a prompt, as it stands in `llm.completions`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from broker.records.errors import BadRecordError
+from broker.records.times import from_rfc3339, to_rfc3339
+from broker.records.work import RouteStep
+
+Status = Literal["succeeded", "failed", "refused", "expired", "cancelled"]
+STATUSES: tuple[Status, ...] = ("succeeded", "failed", "refused", "expired", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a prompt was not answered. `provider_status` is an HTTP status where there was one."""
+
+    type: str
+    code: str
+    message: str
+    provider_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """A result that lies in the claim-check store. `size` is bytes, `sha256` hex."""
+
+    url: str
+    size: int
+    sha256: str
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How a prompt ended. Times are unix seconds; `queued_ms` and `provider_ms` milliseconds.
+
+    `calls` counts every provider call made for the prompt. `cost_usd` is None where no price is
+    known.
+    """
+
+    id: str
+    tenant: str
+    status: Status
+    kind: str
+    model: str
+    provider: str
+    provider_model: str
+    lane: str
+    weight: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    accepted_at: float
+    completed_at: float
+    queued_ms: int
+    provider_ms: int
+    calls: int
+    route: tuple[RouteStep, ...] = ()
+    error: Failure | None = None
+    metadata: Mapping[str, str] = field(repr=False, default_factory=dict)
+    text: str | None = field(repr=False, default=None)
+    body: Mapping[str, Any] | None = field(repr=False, default=None)
+    data: DataRef | None = None
+
+
+def encode_completion(completion: Completion) -> bytes:
+    """The value of a completion: what people filter by first, the long texts last."""
+    error, data = completion.error, completion.data
+    value: dict[str, Any] = {
+        "id": completion.id,
+        "tenant": completion.tenant,
+        "status": completion.status,
+        "kind": completion.kind,
+        "model": completion.model,
+        "provider": completion.provider,
+        "provider_model": completion.provider_model,
+        "lane": completion.lane,
+        "weight": completion.weight,
+        "input_tokens": completion.input_tokens,
+        "output_tokens": completion.output_tokens,
+        "cost_usd": completion.cost_usd,
+        "accepted_at": to_rfc3339(completion.accepted_at),
+        "completed_at": to_rfc3339(completion.completed_at),
+        "queued_ms": completion.queued_ms,
+        "provider_ms": completion.provider_ms,
+        "calls": completion.calls,
+        "route": [step.as_json() for step in completion.route],
+        "error": None
+        if error is None
+        else {
+            "type": error.type,
+            "code": error.code,
+            "message": error.message,
+            "provider_status": error.provider_status,
+        },
+        "metadata": completion.metadata,
+    }
+    if data is not None:
+        value |= {
+            "dataref": data.url,
+            "dataref_size": data.size,
+            "dataref_sha256": data.sha256,
+            "dataref_type": data.media_type,
+        }
+    return orjson.dumps({**value, "text": completion.text, "body": completion.body})
+
+
+def decode_completion(value: bytes | None) -> Completion:
+    """Read a completion; raises BadRecordError when it is not one of ours."""
+    try:
+        data = orjson.loads(value or b"")
+        error = data["error"]
+        return Completion(
+            **{name: data[name] for name in _PLAIN},
+            accepted_at=from_rfc3339(data["accepted_at"]),
+            completed_at=from_rfc3339(data["completed_at"]),
+            route=tuple(
+                RouteStep(step["provider"], step["reason"], from_rfc3339(step["at"]))
+                for step in data["route"]
+            ),
+            error=None if error is None else Failure(**error),
+            data=DataRef(
+                data["dataref"],
+                data["dataref_size"],
+                data["dataref_sha256"],
+                data["dataref_type"],
+            )
+            if "dataref" in data
+            else None,
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise BadRecordError(
+            "A completion is not in the contract's form.",
+            mend="Something other than Weighbridge wrote to the completions topic.",
+            code="bad_completion",
+        ) from problem
+
+
+_PLAIN = (
+    *("id", "tenant", "status", "kind", "model", "provider", "provider_model", "lane", "weight"),
+    *("input_tokens", "output_tokens", "cost_usd", "queued_ms", "provider_ms", "calls"),
+    *("metadata", "text", "body"),
+)

@@ -1,0 +1,103 @@
+"""What the fields of a prompt may hold, each rule with the sentence said when it is broken."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.records.prompt import Kind
+
+MAX_METADATA = 16
+MAX_METADATA_KEY = 64
+MAX_METADATA_VALUE = 512
+
+_CONTENT_FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    "chat": ("messages", "prompt", "input"),
+    "image": ("prompt",),
+    "embedding": ("input", "prompt"),
+}
+
+
+class InvalidField(Exception):  # noqa: N818 - it is caught where it is raised, as a verdict
+    """A field breaks a rule; `code` is the stable word, `message` the sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def check_content(fields: Mapping[str, Any], kind: Kind) -> None:
+    """There is something to answer, in one of the forms of its kind; raises InvalidField."""
+    given = [name for name in _CONTENT_FIELDS[kind] if fields.get(name) is not None]
+    if not given:
+        wanted = " or ".join(f"`{name}`" for name in _CONTENT_FIELDS[kind])
+        raise InvalidField("missing_prompt", f"A {kind} prompt needs {wanted}.")
+    for name in given:
+        if name == "messages":
+            _check_messages(fields[name])
+        elif name == "input" and kind == "embedding":
+            _check_texts(fields[name])
+        elif not isinstance(fields[name], str):
+            raise InvalidField("invalid_prompt", f"`{name}` must be text.")
+        elif not fields[name].strip():
+            raise InvalidField("missing_prompt", f"`{name}` is empty.")
+
+
+def _check_texts(given: object) -> None:
+    texts = given if isinstance(given, list) else [given]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InvalidField("invalid_prompt", "`input` must be text or a list of texts.")
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise InvalidField(
+            "invalid_messages", "`messages` must be a list with at least one message."
+        )
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise InvalidField(
+                "invalid_messages", f"Message {place} must be an object with a `role`."
+            )
+        content = message.get("content")
+        if isinstance(content, str) or (content is None and _may_lack_content(message)):
+            continue
+        if not isinstance(content, list) or not all(
+            isinstance(part, dict) and isinstance(part.get("type"), str) for part in content
+        ):
+            raise InvalidField(
+                "invalid_messages",
+                f"The `content` of message {place} must be text or a list of typed parts.",
+            )
+
+
+def _may_lack_content(message: Mapping[str, Any]) -> bool:
+    return any(message.get(name) for name in ("tool_calls", "function_call", "refusal", "audio"))
+
+
+def check_numbers(fields: Mapping[str, Any]) -> None:
+    """Counts are whole and above zero; raises InvalidField."""
+    for name in ("max_output_tokens", "max_tokens", "max_completion_tokens", "n"):
+        given = fields.get(name)
+        if given is None:
+            continue
+        if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+            raise InvalidField("invalid_number", f"`{name}` must be a whole number above zero.")
+
+
+def metadata_problem(metadata: object) -> str | None:
+    """What is wrong with `metadata`, as a sentence, or None."""
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict):
+        return "`metadata` must be an object of texts."
+    if len(metadata) > MAX_METADATA:
+        return f"`metadata` may have at most {MAX_METADATA} entries."
+    for name, value in metadata.items():
+        if not isinstance(value, str):
+            return "`metadata` must hold only texts."
+        if len(name) > MAX_METADATA_KEY or len(value) > MAX_METADATA_VALUE:
+            return (
+                f"`metadata` names may have {MAX_METADATA_KEY} characters, "
+                f"values {MAX_METADATA_VALUE}."
+            )
+    return None

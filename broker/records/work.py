@@ -1,0 +1,140 @@
+"""A prompt that has been weighed and routed, as it stands in `llm.work.<provider>`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from broker.records.errors import BadRecordError
+from broker.records.headers import carried
+from broker.records.incoming import Headers, Source
+from broker.records.times import from_rfc3339, to_rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStep:
+    """One choice of a provider: which, why (words and figures), and when (unix seconds)."""
+
+    provider: str
+    reason: str
+    at: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The step as completions and work records carry it."""
+        return {"provider": self.provider, "reason": self.reason, "at": to_rfc3339(self.at)}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker needs to answer one prompt.
+
+    `weight` is in token units; `attempt` counts the provider calls begun before this record was
+    written; `route` ends with the provider whose topic this is. Times are unix seconds.
+    """
+
+    id: str
+    tenant: str
+    kind: str
+    model: str
+    priority: str
+    provider: str | None
+    deadline: float | None
+    stream: bool
+    accepted_at: float
+    source: Source
+    reply_partition: int | None
+    weight: int
+    lane: str
+    input_tokens: int
+    expected_output_tokens: int
+    attempt: int
+    route: tuple[RouteStep, ...]
+    fields: Mapping[str, Any] = field(repr=False)
+    metadata: Mapping[str, str] = field(repr=False)
+    headers: Headers = field(repr=False, default=())
+
+    @property
+    def moves(self) -> int:
+        """How often the work has changed its provider."""
+        return len(self.route) - 1
+
+    def moved(self, step: RouteStep, *, attempt: int) -> "Work":
+        """The same work on its way to another provider."""
+        return replace(self, route=(*self.route, step), attempt=attempt)
+
+
+def encode_work(work: Work) -> bytes:
+    """The value of a work record: the broker's fields first, the prompt's own after them."""
+    ours = {
+        "id": work.id,
+        "tenant": work.tenant,
+        "kind": work.kind,
+        "model": work.model,
+        "priority": work.priority,
+        "lane": work.lane,
+        "weight": work.weight,
+        "input_tokens": work.input_tokens,
+        "expected_output_tokens": work.expected_output_tokens,
+        "attempt": work.attempt,
+        "accepted_at": to_rfc3339(work.accepted_at),
+        "source": {"partition": work.source.partition, "offset": work.source.offset},
+        "route": [step.as_json() for step in work.route],
+    }
+    if work.deadline is not None:
+        ours["deadline"] = to_rfc3339(work.deadline)
+    if work.reply_partition is not None:
+        ours["reply_partition"] = work.reply_partition
+    # The producer's fields keep their own folder: an unknown field of theirs may have any name.
+    return orjson.dumps({**ours, "prompt": work.fields})
+
+
+def work_headers(work: Work) -> Headers:
+    """Headers of a work record: ours for people in consoles, then the producer's own."""
+    return (
+        ("lane", work.lane.encode()),
+        ("weight", str(work.weight).encode()),
+        ("attempt", str(work.attempt).encode()),
+        ("reason", work.route[-1].reason.encode()),
+        *carried(work.headers),
+    )
+
+
+def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
+    """Read a work record; raises BadRecordError when it is not one of ours."""
+    try:
+        data = orjson.loads(value or b"")
+        fields = data["prompt"]
+        source = data["source"]
+        deadline = data.get("deadline")
+        return Work(
+            id=data["id"],
+            tenant=data["tenant"],
+            kind=data["kind"],
+            model=data["model"],
+            priority=data["priority"],
+            provider=fields.get("provider"),
+            deadline=None if deadline is None else from_rfc3339(deadline),
+            stream=fields.get("stream", False),
+            accepted_at=from_rfc3339(data["accepted_at"]),
+            source=Source(source["partition"], source["offset"]),
+            reply_partition=data.get("reply_partition"),
+            weight=data["weight"],
+            lane=data["lane"],
+            input_tokens=data["input_tokens"],
+            expected_output_tokens=data["expected_output_tokens"],
+            attempt=data["attempt"],
+            route=tuple(
+                RouteStep(step["provider"], step["reason"], from_rfc3339(step["at"]))
+                for step in data["route"]
+            ),
+            fields=fields,
+            metadata=fields.get("metadata") or {},
+            headers=headers,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadRecordError(
+            "A work record is not in the contract's form.",
+            mend="Something other than the classifier or a worker wrote to a work topic.",
+            code="bad_work_record",
+        ) from error

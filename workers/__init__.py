@@ -1,0 +1,1 @@
+"""Provider worker pools, the provider adapters and the simulator that stands in for them."""
