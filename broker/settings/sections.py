@@ -1,0 +1,158 @@
+"""The sections of the configuration. A default stands where most deployments want it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,100}$")]
+
+
+class Section(BaseModel):
+    """A section refuses names it does not know, so that a typing error is not a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    """Which broker. `client` holds librdkafka's own names (`security.protocol`, `sasl.*`, ...)."""
+
+    bootstrap: str = "embedded"
+    prefix: TopicPrefix = "llm"
+    client: dict[str, str] = Field(default_factory=dict)
+    session_timeout_s: PositiveFloat = 10.0
+    replication: PositiveInt | None = None
+    """Replicas of each topic; by default 3, or as many as there are brokers."""
+
+
+class TopicSettings(Section):
+    """Partitions. Lanes are ranges of a work topic's partitions, so those need at least 4."""
+
+    prompts: PositiveInt = 12
+    work: Annotated[int, Field(ge=4)] = 12
+    completions: PositiveInt = 12
+    calls: PositiveInt = 6
+    chunks: PositiveInt = 6
+    dead_letters: PositiveInt = 3
+
+
+class ModelSettings(Section):
+    """A model alias as prompts name it."""
+
+    kind: Literal["chat", "image", "embedding"] = "chat"
+    default: bool = False
+
+
+class ProviderSettings(Section):
+    """One cloud. Without a `base_url` the simulator stands in for it.
+
+    `models` maps our aliases to the provider's names. Times are seconds. Prices are US dollars for
+    a million tokens; without them costs stay unknown.
+    """
+
+    dialect: Literal["openai"] = "openai"
+    base_url: str | None = None
+    api_key: str | None = None
+    models: dict[str, str] = Field(default_factory=dict)
+    max_in_flight: PositiveInt = 64
+    connect_s: PositiveFloat = 5.0
+    first_byte_s: PositiveFloat = 60.0
+    between_bytes_s: PositiveFloat = 30.0
+    total_s: PositiveFloat = 300.0
+    trace_headers: bool = False
+    """Send the prompt's id and attempt with each call; on for the simulator."""
+    usd_per_million_input: float | None = None
+    usd_per_million_output: float | None = None
+
+
+class LaneSettings(Section):
+    """Weights (token units) up to which a prompt is light, and from which it is heavy."""
+
+    light_max: PositiveInt = 2_000
+    heavy_min: PositiveInt = 8_000
+    output_factor: PositiveFloat = 4.0
+    reserved_light: Share = 0.25
+    """The share of a worker's slots that only light prompts may use."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "LaneSettings":
+        if self.heavy_min <= self.light_max:
+            raise ValueError("lanes.heavy_min must be above lanes.light_max")
+        return self
+
+
+class RoutingSettings(Section):
+    """`overflow`: seconds of expected wait that the preferred provider may have, by lane."""
+
+    policy: Literal["overflow"] = "overflow"
+    light_wait_s: PositiveFloat = 4.0
+    medium_wait_s: PositiveFloat = 2.0
+    heavy_wait_s: PositiveFloat = 1.0
+    batch_wait_s: PositiveFloat = 60.0
+    max_moves: Annotated[int, Field(ge=0)] = 3
+
+
+class DedupeSettings(Section):
+    """How long an id is remembered, and how many at most."""
+
+    window_s: Annotated[float, Field(gt=0, le=86_400)] = 3_600.0
+    max_ids: PositiveInt = 4_000_000
+
+
+class ClassifierSettings(Section):
+    """Bounds of the classifier."""
+
+    max_pending: PositiveInt = 4_000
+    """Decisions that may wait for their transaction before reading pauses."""
+    count_up_to_bytes: PositiveInt = 32_768
+    """Longer texts are estimated, so that one huge prompt cannot stall the loop."""
+
+
+class WorkerSettings(Section):
+    """Bounds of a worker process. Times are seconds."""
+
+    drain_s: PositiveFloat = 20.0
+    max_waiting: PositiveInt = 2_000
+    """Records fetched but not started, over all lanes, before partitions pause."""
+    max_waiting_bytes: PositiveInt = 128 * 1024 * 1024
+    max_record_bytes: PositiveInt = 900_000
+    max_attempts: PositiveInt = 6
+    """Calls for one prompt over all providers, after which it has failed."""
+    retry_base_s: PositiveFloat = 0.25
+    retry_cap_s: PositiveFloat = 20.0
+    retry_budget: Share = 0.10
+    journal_before_call: bool = True
+    """Wait until the journal has the start of a call before the call goes out."""
+
+
+class CompletionSettings(Section):
+    """Where a completion without `reply-partition` goes."""
+
+    partition_by: Literal["any", "key"] = "any"
+
+
+class StoreSettings(Section):
+    """Claim checks for answers too large for a record. Empty: a folder of the user's data."""
+
+    url: str = ""
+
+
+class SimulatorSettings(Section):
+    """Where a simulator runs, such as `http://127.0.0.1:8399`; `up` fills it in."""
+
+    url: str | None = None
+
+
+class OpsSettings(Section):
+    """`/livez`, `/readyz`, `/metrics`. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+
+
+class LogSettings(Section):
+    """Logs go to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
