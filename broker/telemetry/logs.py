@@ -1,0 +1,53 @@
+"""Logs: one line an event, names and numbers only. Prompts, answers and keys never reach one."""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+NOISY = ("faust", "mode", "aiokafka", "aiohttp.access")
+
+
+def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+    """Send every log line to `stream` (standard error).
+
+    `form` is `console`, `json`, or `auto`: console on a terminal, JSON elsewhere. Libraries that
+    log through the standard library come out in the same form, the talkative ones from WARNING.
+    """
+    out = stream or sys.stderr
+    as_console = form == "console" or (form == "auto" and out.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        if as_console
+        else structlog.processors.JSONRenderer(sort_keys=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(out)
+    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if not as_console:
+        final.append(structlog.processors.format_exc_info)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer])
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_LEVELS[level])
+    for name in NOISY:
+        logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))
+
+
+def get_logger(**bound: Any) -> Any:
+    """A logger that carries these fields on every line."""
+    return structlog.get_logger(**bound)
