@@ -1,0 +1,1 @@
+"""One machine's processes: started, watched, restarted and ended together."""
