@@ -183,8 +183,10 @@ json_values = st.recursive(
     max_leaves=12,
 )
 names = st.sampled_from(
-    "id tenant kind model prompt messages input priority deadline timeout_s provider stream "
-    "metadata max_output_tokens n x".split()
+    [
+        *("id", "tenant", "kind", "model", "prompt", "messages", "input", "priority", "deadline"),
+        *("timeout_s", "provider", "stream", "metadata", "max_output_tokens", "n", "x"),
+    ]
 )
 
 
