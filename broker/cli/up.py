@@ -1,0 +1,67 @@
+"""`weighbridge up`: everything on this machine, until Ctrl-C."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from broker.settings import Settings
+    from broker.supervisor.machine import Machine
+
+
+def up(
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file; default weighbridge.toml here.")
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Use this broker, not the embedded one.")
+    ] = None,
+) -> None:
+    """Run everything on this machine: Kafka, topics, the classifier and a pool for each provider.
+
+    The simulator plays every provider without a `base_url`. Ctrl-C drains: calls under way are
+    finished, what waits stays in Kafka.
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from broker.cli.options import load_for_up
+
+    asyncio.run(_run(load_for_up(config, kafka), config, Console(stderr=True)))
+
+
+async def _run(settings: "Settings", config: Path | None, console: "Console") -> None:
+    import contextlib
+
+    from broker.supervisor.machine import running_machine
+    from broker.supervisor.signals import first_signal, second_signal_forces
+
+    def say(who: str, what: str) -> None:
+        console.print(f"[bold]{who:>18}[/]  {what}", highlight=False)
+
+    async with first_signal() as stop:
+        with contextlib.suppress(StopAsyncIteration):
+            async with running_machine(settings, config=config, say=say) as machine:
+                _greet(machine, console)
+                await stop.wait()
+                say("up", "draining; press Ctrl-C again to end at once")
+                second_signal_forces()
+
+
+def _greet(machine: "Machine", console: "Console") -> None:
+    plan = machine.plan
+    console.print(f"\nReady in {machine.ready_s:.1f} s. Kafka at {machine.bootstrap}.")
+    if plan.simulated:
+        console.print(
+            f"[bold yellow]No real provider is called:[/] the simulator plays "
+            f"{', '.join(plan.simulated)}. Set providers.NAME.base_url and api_key to change that."
+        )
+    console.print(
+        '\nTry, in another terminal:\n  echo "Why is the sky blue?" | weighbridge send - --wait\n'
+        "  weighbridge watch\n  weighbridge audit\n",
+        highlight=False,
+    )
