@@ -2,14 +2,15 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import Final
 
-Breaker = Literal["closed", "open", "half_open"]
+from broker.records.providers import ProviderState
 
 _GRAIN_S: Final = 0.05
+_KEEP_S: Final = 0.05
 _UNSEEN_S: Final = 0.1
 """A prompt this young may not have reached the worker yet when it reported."""
 
@@ -24,23 +25,6 @@ class Standing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One worker's state, as it told it."""
-
-    worker: str
-    at: float
-    """When it was told, in unix seconds."""
-    breaker: Breaker
-    waiting_weight: float
-    speed: float | None
-    """Weight done a second, measured under load; None when not measured yet."""
-    in_flight: int
-    slots: int
-    probe_at: float | None = None
-    """With an open breaker: when it tries again, in unix seconds."""
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """One provider's figures at the time of a choice. Times are seconds from then."""
 
@@ -50,7 +34,7 @@ class Candidate:
     """Expected wait before work sent now begins; 0 while nothing speaks against it."""
     probe_in_s: float = math.inf
     probe_free: bool = False
-    """Probing, and no prompt was sent to it since it last reported."""
+    """Probing, and nothing is there or on its way that could be the probe."""
     waiting_weight: float = 0.0
     speed: float | None = None
     in_flight: int = 0
@@ -105,7 +89,7 @@ class OwnDecisions:
 
 def candidate_of(
     provider: str,
-    reports: Iterable[Report],
+    reports: Iterable[ProviderState],
     own: OwnDecisions,
     *,
     now: float,
@@ -137,7 +121,7 @@ def candidate_of(
             provider,
             Standing.PROBING if probe_in <= 0 else Standing.OUT,
             probe_in_s=probe_in,
-            probe_free=probe_in <= 0 and not count,
+            probe_free=probe_in <= 0 and waiting <= 0 and not in_flight,
             waiting_weight=waiting,
             in_flight=in_flight,
             slots=slots,
@@ -160,7 +144,54 @@ def candidate_of(
     )
 
 
-def _probe_in(report: Report, now: float) -> float:
+def _probe_in(report: ProviderState, now: float) -> float:
     if report.breaker == "half_open":
         return 0.0
-    return math.inf if report.probe_at is None else max(0.0, report.probe_at - now)
+    return math.inf if report.opens_again_at is None else max(0.0, report.opens_again_at - now)
+
+
+class ProviderView:
+    """All providers as one router sees them; made anew only where something has changed."""
+
+    __slots__ = ("_made", "_observing_since", "_own", "_reports", "_silent_after_s")
+
+    def __init__(self, observing_since: float, silent_after_s: float = 10.0) -> None:
+        self._observing_since = observing_since
+        self._silent_after_s = silent_after_s
+        self._own = OwnDecisions()
+        self._reports: dict[str, Sequence[ProviderState]] = {}
+        self._made: dict[str, tuple[float, Candidate]] = {}
+
+    def update(self, reports: Mapping[str, Sequence[ProviderState]]) -> None:
+        """Take the latest report of every worker, by provider. Cheap when nothing has changed."""
+        for provider, states in reports.items():
+            latest = tuple(states)
+            if self._reports.get(provider) != latest:
+                self._reports[provider] = latest
+                self._made.pop(provider, None)
+
+    def sent(self, provider: str, weight: float, now: float) -> None:
+        """Take note of a decision of ours."""
+        self._own.sent(provider, weight, now)
+        self._made.pop(provider, None)
+
+    def candidates(self, providers: Iterable[str], now: float) -> tuple[Candidate, ...]:
+        """Figures of these providers, in their order."""
+        found = []
+        for provider in providers:
+            made = self._made.get(provider)
+            if made is None or not 0 <= now - made[0] <= _KEEP_S:
+                made = (now, self._candidate(provider, now))
+                self._made[provider] = made
+            found.append(made[1])
+        return tuple(found)
+
+    def _candidate(self, provider: str, now: float) -> Candidate:
+        return candidate_of(
+            provider,
+            self._reports.get(provider, ()),
+            self._own,
+            now=now,
+            observing_since=self._observing_since,
+            silent_after_s=self._silent_after_s,
+        )

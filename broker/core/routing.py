@@ -10,17 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from broker.core.lanes import LANES, Lane
 from broker.core.provider_view import Candidate, Standing
-
-DEFAULT_WAIT_LIMITS: Final[Mapping[Lane, float]] = {
-    "light": 8.0,
-    "medium": 4.0,
-    "heavy": 2.0,
-    "batch": 60.0,
-}
 
 
 class Reason(StrEnum):

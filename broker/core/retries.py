@@ -1,0 +1,272 @@
+"""What happens after a provider call failed: try again here, move on, or stop.
+
+One table decides, `verdict`; the rest says when the next try is and whether it may be at all.
+Sources: the providers' own documentation (OpenAI's error codes, Azure's content filter, Vertex's
+retriable codes, CoreWeave's 402 and concurrency 429).
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Transport(StrEnum):
+    """How a call failed without a whole answer. A closed list: the journal uses these words."""
+
+    CONNECT = "connect"
+    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    BETWEEN_BYTES_TIMEOUT = "between_bytes_timeout"
+    TOTAL_TIMEOUT = "total_timeout"
+    CUT = "cut"
+    MALFORMED = "malformed"
+    STREAM_CUT = "stream_cut"
+
+
+class Action(StrEnum):
+    """What to do next."""
+
+    RETRY = "retry"
+    """Call the same provider again, after a pause."""
+    MOVE = "move"
+    """Hand the work to another provider; with none left, it fails."""
+    REFUSED = "refused"
+    """Stop: the provider will not answer this prompt; status `refused`."""
+    FAILED = "failed"
+    """Stop: no provider would accept this prompt as it is; status `failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One row of the table."""
+
+    action: Action
+    in_place: int = 0
+    """For RETRY: so many tries more at the same provider, then MOVE, if there is another one."""
+    unhealthy: bool = False
+    """It counts against the provider's breaker."""
+
+
+_RATE: Final = Verdict(Action.RETRY, in_place=3)
+_SICK: Final = Verdict(Action.RETRY, in_place=1, unhealthy=True)
+_BUSY: Final = Verdict(Action.RETRY, in_place=2)
+_AWAY: Final = Verdict(Action.MOVE, unhealthy=True)
+_MOVE: Final = Verdict(Action.MOVE)
+_REFUSED: Final = Verdict(Action.REFUSED)
+_FAILED: Final = Verdict(Action.FAILED)
+
+BY_CODE: Final[Mapping[str, Verdict]] = {
+    # Out of money, or the key is wrong: nothing works here, but elsewhere it may.
+    "insufficient_quota": _AWAY,
+    "credit_balance_exhausted": _AWAY,
+    "organization_spend_limit_exceeded": _AWAY,
+    "project_spend_limit_exceeded": _AWAY,
+    "organization_usage_limit_exceeded": _AWAY,
+    "billing_hard_limit_reached": _AWAY,
+    "invalid_api_key": _AWAY,
+    # Pressure that passes.
+    "rate_limit_exceeded": _RATE,
+    "slow_down": _RATE,
+    "server_is_overloaded": _SICK,
+    # The content was judged: not tried again, and not carried to a provider that might not judge.
+    "content_filter": _REFUSED,
+    "content_policy_violation": _REFUSED,
+    "ResponsibleAIPolicyViolation": _REFUSED,
+    "moderation_blocked": _REFUSED,
+    # The prompt does not fit this model here; another provider's may be larger.
+    "context_length_exceeded": _MOVE,
+    "exceed_context_size_error": _MOVE,
+    # The deployment is missing here; the provider's other models may be fine.
+    "model_not_found": _MOVE,
+    "DeploymentNotFound": _MOVE,
+}
+
+BY_STATUS: Final[Mapping[int, Verdict]] = {
+    400: _FAILED,
+    401: _AWAY,
+    402: _AWAY,
+    403: _AWAY,
+    404: _MOVE,
+    405: _MOVE,
+    408: _BUSY,
+    409: _BUSY,
+    410: _MOVE,
+    413: _MOVE,
+    415: _FAILED,
+    422: _FAILED,
+    425: _BUSY,
+    429: _RATE,
+    500: _SICK,
+    501: _AWAY,
+    502: _SICK,
+    503: _SICK,
+    504: _SICK,
+    529: _SICK,
+}
+
+BY_TRANSPORT: Final[Mapping[Transport, Verdict]] = {
+    Transport.CONNECT: _SICK,
+    # A call that ran into a long time-out is not given the same time here again.
+    Transport.FIRST_BYTE_TIMEOUT: _AWAY,
+    Transport.BETWEEN_BYTES_TIMEOUT: _AWAY,
+    Transport.TOTAL_TIMEOUT: _AWAY,
+    Transport.CUT: _SICK,
+    Transport.MALFORMED: _SICK,
+    Transport.STREAM_CUT: _SICK,
+}
+
+
+def verdict(status: int | None, code: str | None, transport: Transport | None = None) -> Verdict:
+    """Look a failed call up: by transport failure, then by the error's code, then by HTTP status.
+
+    `status` is None when there was no answer. A status that is not listed goes by its class: a 4xx
+    fails, a 5xx is tried again, anything else (a redirect, a 2xx that is no answer) moves on.
+    """
+    if transport is not None:
+        return BY_TRANSPORT[transport]
+    if code is not None and code in BY_CODE:
+        return BY_CODE[code]
+    if status is None:
+        return _SICK
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    return {4: _FAILED, 5: _SICK}.get(status // 100, _AWAY)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """Settings of retries. Times are seconds."""
+
+    base_s: float = 0.25
+    cap_s: float = 20.0
+    max_calls: int = 6
+    """Calls for one prompt over all providers, after which it has failed."""
+    retry_after_cap_s: float = 30.0
+    """A provider that asks for more than this is left instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed call of one prompt, as `next_step` needs it."""
+
+    status: int | None
+    code: str | None = None
+    transport: Transport | None = None
+    retry_after_s: float | None = None
+    """What the provider asked for, `retry-after-ms` before `retry-after`; None when it did not."""
+    calls: int = 1
+    """Calls made for this prompt so far, over all providers, this one included."""
+    calls_here: int = 1
+    """Of them, those at this provider since the work came to it."""
+    deadline: float | None = None
+    """When the prompt expires, in unix seconds."""
+    alone: bool = False
+    """No other provider could take it, so that moving would end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do, when, and why."""
+
+    action: Action
+    after_s: float = 0.0
+    """For RETRY: the pause before the next call."""
+    why: str = ""
+    """For the route and the journal: words and figures, without the prompt."""
+    unhealthy: bool = False
+    """It counts against the provider's breaker."""
+
+
+def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float) -> Step:
+    """Decide what follows a failed call.
+
+    `jitter` is uniform in [0, 1), drawn by the caller. A RETRY still needs `RetryBudget.may_retry`
+    when its pause is over; without it the work moves, or, when alone, pauses again. A retry that
+    would begin after the deadline becomes a move at once.
+    """
+    row = verdict(failure.status, failure.code, failure.transport)
+    what = named(failure)
+    action = row.action
+    if action in (Action.REFUSED, Action.FAILED):
+        return Step(action, why=what, unhealthy=row.unhealthy)
+    if failure.calls >= rules.max_calls:
+        why = f"{what}, after {failure.calls} calls of {rules.max_calls}"
+        return Step(Action.FAILED, why=why, unhealthy=row.unhealthy)
+    if action is Action.RETRY:
+        pause = backoff(failure.calls_here, rules, jitter)
+        asked = failure.retry_after_s
+        if asked is not None and asked > rules.retry_after_cap_s and not failure.alone:
+            what = f"{what}, try again after {asked:g} s"
+        elif failure.calls_here > row.in_place and not failure.alone:
+            what = f"{what}, {failure.calls_here} times"
+        else:
+            # Never before the time the provider named; the jitter spreads those it named it to.
+            pause = pause if asked is None else max(0.0, asked) + rules.base_s * jitter
+            if failure.deadline is None or now + pause < failure.deadline:
+                return Step(Action.RETRY, pause, what, row.unhealthy)
+            what = f"{what}, no time left for a pause of {pause:.1f} s"
+    return Step(Action.MOVE, why=what, unhealthy=row.unhealthy)
+
+
+def backoff(tries: int, rules: RetryRules, jitter: float) -> float:
+    """Full jitter: uniform between 0 and a ceiling that doubles with each try, up to the cap."""
+    return jitter * min(rules.cap_s, rules.base_s * 2.0 ** min(tries - 1, 60))
+
+
+def named(failure: Failure) -> str:
+    """The failure in a few words, such as `429 rate_limit_exceeded`."""
+    if failure.transport is not None:
+        return failure.transport.value.replace("_", " ")
+    parts = [str(failure.status) if failure.status is not None else "no answer"]
+    if failure.code:
+        parts.append(failure.code[:64])
+    return " ".join(parts)
+
+
+class RetryBudget:
+    """Retries are at most a share of the calls of the last minute, so that a storm is impossible.
+
+    Calls include retries. A small number is allowed whatever the share, so that a quiet provider
+    may retry too.
+    """
+
+    __slots__ = ("_calls", "_floor", "_retries", "_seconds", "_share", "_window_s")
+
+    def __init__(self, share: float = 0.1, *, window_s: int = 60, floor: int = 3) -> None:
+        if not 0 <= share < 1 or window_s < 1 or floor < 0:
+            raise ValueError(f"a retry budget of {share} over {window_s} s cannot work")
+        self._share = share
+        self._window_s = window_s
+        self._floor = floor
+        self._seconds: deque[list[int]] = deque()  # [second, calls, retries]
+        self._calls = 0
+        self._retries = 0
+
+    def called(self, now: float) -> None:
+        """A first call was made."""
+        self._second(now)[1] += 1
+        self._calls += 1
+
+    def may_retry(self, now: float) -> bool:
+        """Ask for one retry and take it: True when it is within the budget."""
+        second = self._second(now)
+        allowed = max(self._floor, int(self._share * (self._calls + 1)))
+        if self._retries + 1 > allowed:
+            return False
+        second[1] += 1
+        second[2] += 1
+        self._calls += 1
+        self._retries += 1
+        return True
+
+    def _second(self, now: float) -> list[int]:
+        seconds = self._seconds
+        number = int(now)
+        if not seconds or seconds[-1][0] < number:
+            seconds.append([number, 0, 0])
+        while seconds[0][0] <= number - self._window_s:
+            _, calls, retries = seconds.popleft()
+            self._calls -= calls
+            self._retries -= retries
+        return seconds[-1]

@@ -1,0 +1,123 @@
+"""Which lane the next free slot goes to.
+
+A share of the slots is kept for light prompts: the others together never hold more than the rest.
+Of that rest, every lane has a fair share by its points; what a lane does not use, others may, and
+the lane gets it back as calls end. Batch takes only what no other lane waits for, except that it
+too gets a slot now and then: it may wait long, but never for ever.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from broker.core.lanes import LANES, Lane
+
+_POINTS: Final[tuple[tuple[Lane, int], ...]] = (("heavy", 3), ("medium", 3), ("light", 4))
+"""How the open slots are shared between lanes that all wait; at equal use the heavier goes first,
+since it has no slots of its own. Batch has no share."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRules:
+    """How slots are shared. `total` is the number of calls that may run at once."""
+
+    total: int
+    light_share: float = 0.25
+    """Share of the slots that only light prompts may use; at least one slot when there are two."""
+    batch_every: int = 20
+    """While other lanes wait, one of so many starts is a batch one, in at most one of so many
+    slots, but at least in one."""
+
+    def __post_init__(self) -> None:
+        if self.total < 1 or not 0 <= self.light_share < 1 or self.batch_every < 1:
+            raise ValueError(f"these slot rules cannot work: {self}")
+
+    @property
+    def kept_for_light(self) -> int:
+        """Slots that only light prompts may use; one is always open to all."""
+        if not self.light_share:
+            return 0
+        return min(self.total - 1, max(1, ceil(self.total * self.light_share)))
+
+
+class SlotSharing:
+    """Hands out slots. Not thread-safe; says nothing about the order inside a lane."""
+
+    __slots__ = ("_busy", "_others", "_rules", "_running", "_since_batch")
+
+    def __init__(self, rules: SlotRules) -> None:
+        self._rules = rules
+        self._running: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        self._busy = 0
+        self._others = 0  # running that are not light
+        self._since_batch = 0
+
+    @property
+    def rules(self) -> SlotRules:
+        """The rules in force."""
+        return self._rules
+
+    @property
+    def running(self) -> Mapping[Lane, int]:
+        """Calls that run now, by lane."""
+        return self._running
+
+    @property
+    def free(self) -> int:
+        """Slots nobody uses."""
+        return max(0, self._rules.total - self._busy)
+
+    def resize(self, rules: SlotRules) -> None:
+        """Other rules from now on; calls that run are left to end."""
+        self._rules = rules
+
+    def next_lane(self, waiting: Mapping[Lane, int]) -> Lane | None:
+        """The lane whose next prompt starts now, given how many wait in each, or None.
+
+        None while anything waits means: no slot is free that the waiting ones may use.
+        """
+        rules, running = self._rules, self._running
+        if self._busy >= rules.total:
+            return None
+        light_waits = bool(waiting.get("light"))
+        if light_waits and running["light"] < rules.kept_for_light:
+            return "light"
+        if self._others >= rules.total - rules.kept_for_light:
+            return "light" if light_waits else None
+        if waiting.get("batch") and self._batch_is_due():
+            return "batch"
+        best: Lane | None = None
+        least = 0.0
+        for lane, points in _POINTS:
+            if not waiting.get(lane):
+                continue
+            own = rules.kept_for_light if lane == "light" else 0
+            load = (running[lane] - own) / points
+            if best is None or load < least:
+                best, least = lane, load
+        if best is not None:
+            return best
+        return "batch" if waiting.get("batch") else None
+
+    def started(self, lane: Lane) -> None:
+        """A prompt of this lane took a slot."""
+        self._running[lane] += 1
+        self._busy += 1
+        if lane != "light":
+            self._others += 1
+        self._since_batch = 0 if lane == "batch" else self._since_batch + 1
+
+    def ended(self, lane: Lane) -> None:
+        """It gave the slot back."""
+        if not self._running[lane]:
+            raise ValueError(f"no {lane} prompt is running")
+        self._running[lane] -= 1
+        self._busy -= 1
+        if lane != "light":
+            self._others -= 1
+
+    def _batch_is_due(self) -> bool:
+        rules = self._rules
+        allowed = max(1, rules.total // rules.batch_every)
+        return self._since_batch >= rules.batch_every - 1 and self._running["batch"] < allowed
