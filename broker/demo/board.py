@@ -1,0 +1,106 @@
+"""What the live table shows: completions and provider states folded as they come."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from broker.core.lanes import LANES
+from broker.records.completion import Completion
+from broker.records.providers import ProviderState
+
+RECENT = 400
+"""Latencies kept for the quantiles of a cell; a demonstration has some hundred prompts in each."""
+
+
+@dataclass(slots=True)
+class Cell:
+    """One provider's lane. Latencies are seconds from acceptance to completion."""
+
+    done: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float) -> None:
+        """Take note of a completion."""
+        self.done += 1
+        self.latencies.append(seconds)
+        del self.latencies[:-RECENT]
+
+    def quantile(self, share: float) -> float | None:
+        """A latency quantile, or None while nothing is done."""
+        if not self.latencies:
+            return None
+        ordered = sorted(self.latencies)
+        return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    provider: str
+    lane: str
+    breaker: str
+    waiting: int
+    in_flight: int
+    done: int
+    p50: float | None
+    p95: float | None
+
+
+class Board:
+    """All that is known so far. Not thread-safe: one thread folds and draws."""
+
+    def __init__(self, providers: Iterable[str]) -> None:
+        self._providers = tuple(providers)
+        self._cells: defaultdict[tuple[str, str], Cell] = defaultdict(Cell)
+        self._states: dict[str, list[ProviderState]] = {}
+        self.statuses: Counter[str] = Counter()
+        self.moves: Counter[tuple[str, str]] = Counter()
+        self.ids: set[str] = set()
+        self.lanes: Counter[str] = Counter()
+
+    def completed(self, completion: Completion) -> None:
+        """Fold one completion."""
+        self.ids.add(completion.id)
+        self.statuses[completion.status] += 1
+        self.lanes[completion.lane] += 1
+        cell = self._cells[completion.provider, completion.lane]
+        cell.add(max(0.0, completion.completed_at - completion.accepted_at))
+        for before, after in zip(completion.route, completion.route[1:], strict=False):
+            self.moves[before.provider, after.provider] += 1
+
+    def states(self, states: Mapping[str, list[ProviderState]]) -> None:
+        """Take the newest provider states."""
+        self._states = dict(states)
+
+    @property
+    def done(self) -> int:
+        """Completions so far."""
+        return sum(self.statuses.values())
+
+    def rows(self) -> list[Row]:
+        """One row for each provider and lane that has or had work."""
+        rows: list[Row] = []
+        for provider in self._providers:
+            states = self._states.get(provider, [])
+            breaker = next((s.breaker for s in states if s.breaker != "closed"), "closed")
+            for lane in LANES:
+                cell = self._cells.get((provider, lane))
+                waiting = sum(s.waiting_by_lane.get(lane, 0) for s in states)
+                in_flight = sum(s.in_flight_by_lane.get(lane, 0) for s in states)
+                if cell is None and not waiting and not in_flight:
+                    continue
+                shown = cell or Cell()
+                rows.append(
+                    Row(
+                        provider,
+                        lane,
+                        breaker if states else "no worker",
+                        waiting,
+                        in_flight,
+                        shown.done,
+                        shown.quantile(0.50),
+                        shown.quantile(0.95),
+                    )
+                )
+        return rows

@@ -1,0 +1,110 @@
+"""The live table and the last words of the demonstration, for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from broker.demo.board import Board, Row
+
+LANE_STYLES: Mapping[str, str] = {
+    "light": "green",
+    "medium": "yellow",
+    "heavy": "red",
+    "batch": "blue",
+}
+EVENT_LINES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the replay is. Times are seconds since the first prompt."""
+
+    sent: int
+    total: int
+    elapsed_s: float
+
+
+def draw(board: Board, progress: Progress, events: Sequence[str]) -> RenderableType:
+    """The whole live picture: progress, one row for each provider and lane, the latest events."""
+    head = Text.assemble(
+        (f"{progress.elapsed_s:5.1f} s  ", "bold"),
+        f"sent {progress.sent}/{progress.total}   answered {board.done}   "
+        f"moves {sum(board.moves.values())}   ",
+        *[(f"{status} {count}  ", _status_style(status)) for status, count in _sorted(board)],
+    )
+    return Group(head, _table(board.rows()), Text("\n".join(events[-EVENT_LINES:]), style="dim"))
+
+
+def _sorted(board: Board) -> list[tuple[str, int]]:
+    return sorted(board.statuses.items(), key=lambda item: -item[1])
+
+
+def _status_style(status: str) -> str:
+    return "green" if status == "succeeded" else "red"
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("provider")
+    table.add_column("lane")
+    for name in ("waiting", "in flight", "done", "p50 s", "p95 s"):
+        table.add_column(name, justify="right")
+    table.add_column("breaker")
+    before = ""
+    for row in rows:
+        table.add_row(
+            row.provider if row.provider != before else "",
+            Text(row.lane, style=LANE_STYLES.get(row.lane, "")),
+            str(row.waiting or "·"),
+            str(row.in_flight or "·"),
+            str(row.done),
+            _seconds(row.p50),
+            _seconds(row.p95),
+            Text(row.breaker, style="" if row.breaker == "closed" else "bold red"),
+        )
+        before = row.provider
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    return "·" if value is None else f"{value:.2f}"
+
+
+def verdict(audit: Mapping[str, Any], board: Board) -> RenderableType:
+    """What the audit found, in a table of lanes and one sentence."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="by lane, from the topics")
+    table.add_column("lane")
+    for name in ("completed", "calls", "moved", "p50 s", "p95 s", "p99 s"):
+        table.add_column(name, justify="right")
+    for lane, figures in audit["lanes"].items():
+        latency = figures["latency_ms"]
+        table.add_row(
+            Text(lane, style=LANE_STYLES.get(lane, "")),
+            str(figures["completed"]),
+            str(figures["calls"]),
+            str(figures["moves_in"]),
+            *[_seconds(_from_ms(latency[name])) for name in ("p50", "p95", "p99")],
+        )
+    moves = ", ".join(
+        f"{before} → {after} {count}" for (before, after), count in board.moves.most_common()
+    )
+    good = audit["lost"] == 0 and audit["duplicates"] == 0 and audit["pending"] == 0
+    sentence = (
+        f"accepted {audit['accepted']}, completed {audit['completed']}, lost {audit['lost']}, "
+        f"duplicates {audit['duplicates']}, pending {audit['pending']}; "
+        f"{audit['calls']} provider calls, {audit['repeated_calls']} of them repeated"
+    )
+    return Group(
+        table,
+        Text(f"moves: {moves or 'none'}"),
+        Text(sentence, style="bold green" if good else "bold red"),
+    )
+
+
+def _from_ms(value: float | None) -> float | None:
+    return None if value is None else value / 1_000.0
