@@ -36,7 +36,7 @@ def spawn(
         # child does, and it takes the child's end away, so that no zombie stays.
         try:
             with output.open("ab") as file:
-                child = subprocess.Popen(
+                child = subprocess.Popen(  # noqa: S603 - our own command, without a shell
                     full,
                     env=dict(environ),
                     stdin=subprocess.DEVNULL,

@@ -208,7 +208,7 @@ class EmbeddedKafka:
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         command = format_command(java_path, jars, self._properties, f"w{identity[1:]}")
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603 - our own command, without a shell
                 command,
                 env=self._environ(),
                 capture_output=True,
@@ -308,9 +308,7 @@ def _answers(admin: AdminClient) -> bool:
         return False
 
 
-def _poll(
-    condition: Callable[[], bool], ends: float, failure: Callable[[], NotReadyError]
-) -> None:
+def _poll(condition: Callable[[], bool], ends: float, failure: Callable[[], NotReadyError]) -> None:
     """Wait for the condition; raises the failure when time is over."""
     while not condition():
         if time.monotonic() > ends:

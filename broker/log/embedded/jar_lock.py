@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 KAFKA_ARTIFACT = "kafka_2.13"
+_SHA256_HEX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def parse_lock(text: str) -> tuple[LockedJar, ...]:
             continue
         coordinates, sha256, size = line.split()
         group, artifact, version = coordinates.split(":")
-        if len(sha256) != 64:
+        if len(sha256) != _SHA256_HEX:
             raise ValueError(f"{coordinates} has no SHA-256 in the lock of jars")
         jars.append(LockedJar(group, artifact, version, sha256, int(size)))
     return tuple(jars)

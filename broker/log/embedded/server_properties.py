@@ -33,6 +33,9 @@ _SINGLE_NODE = {
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "1",
+    # After a kill -9 the controller refuses the restarted broker until the old one's session ends.
+    "broker.session.timeout.ms": "2500",
+    "broker.heartbeat.interval.ms": "500",
     # The first member of a group need not wait for others that may never come.
     "group.initial.rebalance.delay.ms": "0",
     # A topic with the default shape would break lanes; `topics apply` makes them.

@@ -1,0 +1,48 @@
+"""What every test may ask for: one embedded Kafka for the session, and topic names of its own."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.log.embedded import EmbeddedKafka, Running
+from broker.log.embedded.jars import JARS_VARIABLE, jars_folder
+
+START_DEADLINE_S = 120.0
+"""Two shared cores, and perhaps the first fetch of Kafka on this machine."""
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A real broker for the whole session; `.bootstrap` is where it listens.
+
+    It is shared: use the fixture `prefix` for topics, groups and transactional ids, and never stop
+    it. A test that kills its broker starts an EmbeddedKafka of its own.
+    """
+    broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), profile="short", owned=True)
+    try:
+        yield broker.start(START_DEADLINE_S)
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix that no other test has, such as `t1a2b3c4d`."""
+    return f"t{secrets.token_hex(4)}"
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own data, state, settings or environment.
+
+    Kafka's jars stay where they are, so that they are fetched once.
+    """
+    monkeypatch.setenv(JARS_VARIABLE, str(jars_folder().parent))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
+    for name in [name for name in os.environ if name.startswith("WEIGHBRIDGE_")]:
+        if name != JARS_VARIABLE:
+            monkeypatch.delenv(name)
