@@ -28,7 +28,7 @@ soak: setup-dev ## the long fault matrix, 20 runs of each fault; prints its tabl
 	@$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 bench: setup-dev ## measure; one JSON object a line, then a table on standard error (ARGS=...)
-	@$(BIN)/python -m broker.load.bench $(ARGS)
+	@$(BIN)/python -m broker.bench $(ARGS)
 
 lint: setup-dev ## ruff, mypy, and the arrows between rooms
 	@$(BIN)/ruff check .

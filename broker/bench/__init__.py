@@ -1,0 +1,1 @@
+"""The figures of `make bench`, measured on real processes and a real Kafka."""
