@@ -1,0 +1,136 @@
+"""The dialect of OpenAI, Azure's /v1, CoreWeave, vLLM: chat, embeddings and images.
+
+https://platform.openai.com/docs/api-reference; error forms as facts of the providers' SDKs.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import orjson
+
+from broker.records.work import Work
+from workers.providers.dialect import (
+    Answer,
+    Assembler,
+    ErrorReply,
+    HttpRequest,
+    MalformedReplyError,
+)
+from workers.providers.openai_stream import ChatAssembler, answer_of, error_in
+
+PATHS: Final[Mapping[str, str]] = {
+    "chat": "/chat/completions",
+    "embedding": "/embeddings",
+    "image": "/images/generations",
+}
+
+OURS: Final = frozenset(
+    {
+        *("id", "tenant", "kind", "model", "priority", "deadline", "timeout_s", "provider"),
+        *("metadata", "stream", "stream_options", "prompt", "input", "messages"),
+        "max_output_tokens",
+    }
+)
+"""Fields that mean something to the broker, or that are written anew here. `metadata` is echoed to
+the sender and never leaves for a provider; every other field is passed on as it is."""
+
+
+class OpenAI:
+    """The adapter; without state."""
+
+    def request(
+        self, work: Work, *, model: str, api_key: str | None, trace: Mapping[str, str]
+    ) -> HttpRequest:
+        """Ask with OpenAI's names; a plain `prompt` becomes a user's message."""
+        fields = work.fields
+        body: dict[str, Any] = {"model": model}
+        streamed = work.stream and work.kind == "chat"
+        if work.kind == "chat":
+            body["messages"] = _messages(fields)
+            limit = fields.get("max_output_tokens")
+            if limit is not None:
+                body["max_completion_tokens"] = limit
+            if streamed:
+                options = fields.get("stream_options")
+                body["stream"] = True
+                body["stream_options"] = {
+                    **(options if isinstance(options, dict) else {}),
+                    "include_usage": True,
+                }
+        elif work.kind == "embedding":
+            body["input"] = _first(fields, "input", "prompt")
+        else:
+            body["prompt"] = fields.get("prompt")
+        body.update((name, value) for name, value in fields.items() if name not in OURS)
+        headers = {"Content-Type": "application/json", **trace}
+        if api_key is not None:
+            headers["Authorization"] = f"Bearer {api_key}"
+        return HttpRequest(PATHS[work.kind], headers, orjson.dumps(body), streamed)
+
+    def answer(self, work: Work, body: bytes) -> Answer:
+        """Read a whole reply; an error with a good status is an error all the same."""
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise MalformedReplyError("The reply is not JSON.") from error
+        if not isinstance(data, dict):
+            raise MalformedReplyError("The reply is not a JSON object.")
+        if data.get("error"):
+            raise error_in(data, 200)
+        if work.kind == "chat":
+            return answer_of(data)
+        if not isinstance(data.get("data"), list):
+            raise MalformedReplyError("The reply has no `data`.")
+        usage = data.get("usage")
+        usage = usage if isinstance(usage, dict) else {}
+        return Answer(
+            text=None,
+            body=data,
+            input_tokens=usage.get("prompt_tokens", usage.get("input_tokens")),
+            output_tokens=usage.get("output_tokens", 0),
+            finish_reason="stop",
+        )
+
+    def assembler(self, work: Work) -> Assembler:
+        """A stream is whole when each of the `n` wanted choices has ended."""
+        return ChatAssembler(int(work.fields.get("n") or 1))
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorReply:
+        """Read an error in whatever form it came."""
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            data = None
+        return error_in(data, status, retry_after(headers))
+
+
+def _first(fields: Mapping[str, Any], *names: str) -> Any:
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
+def _messages(fields: Mapping[str, Any]) -> Any:
+    if fields.get("messages") is not None:
+        return fields["messages"]
+    return [{"role": "user", "content": _first(fields, "prompt", "input")}]
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds to wait as the provider asks: `retry-after-ms`, else `retry-after` (seconds, date).
+
+    None when it does not ask, or asks for nothing that can be understood.
+    """
+    try:
+        exact = headers.get("retry-after-ms")
+        if exact is not None:
+            return max(0.0, float(exact) / 1000)
+        text = headers.get("retry-after")
+        if text is None:
+            return None
+        if text.strip().replace(".", "", 1).isdigit():
+            return float(text)
+        wait = parsedate_to_datetime(text) - (now or datetime.now(UTC))
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, wait.total_seconds())
