@@ -2,7 +2,10 @@
 
 Every id has a home partition of `llm.prompts`, so one `DedupeWindow` for each assigned partition
 is enough. The verdict on a record depends only on the records before it in its partition: reading
-them again, after a crash or into a new window, gives the same verdicts.
+them again, after a crash or into a new window, gives the same verdicts. For that, show the window
+every record of the partition in order: on assignment those below the committed base, from one
+window's time before it; then each one read, also one that is skipped because it is done past the
+base. Not shown are records that arrived away from home: they are forwarded, and met there.
 """
 
 import struct
