@@ -7,6 +7,7 @@ import re
 import sys
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -41,11 +42,11 @@ def licence_of(name: str) -> str:
     if name in KNOWN:
         return KNOWN[name]
     try:
-        known = metadata(name)
+        known: Any = metadata(name)
     except PackageNotFoundError:
         return "not installed on this platform"
     if expression := known.get("License-Expression"):
-        return expression
+        return str(expression)
     classifiers = [
         line.rsplit(" :: ", 1)[-1]
         for line in known.get_all("Classifier") or []
@@ -53,7 +54,7 @@ def licence_of(name: str) -> str:
     ]
     if classifiers:
         return ", ".join(classifiers)
-    return (known.get("License") or "see the package").splitlines()[0]
+    return str(known.get("License") or "see the package").splitlines()[0]
 
 
 def main() -> None:

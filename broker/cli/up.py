@@ -31,25 +31,27 @@ def up(
 
     from broker.cli.options import load_for_up
 
-    asyncio.run(_run(load_for_up(config, kafka), config, Console(stderr=True)))
+    try:
+        asyncio.run(_run(load_for_up(config, kafka), config, Console(stderr=True)))
+    except asyncio.CancelledError:
+        raise typer.Exit(130) from None
 
 
 async def _run(settings: "Settings", config: Path | None, console: "Console") -> None:
-    import contextlib
-
     from broker.supervisor.machine import running_machine
-    from broker.supervisor.signals import first_signal, second_signal_forces
+    from broker.supervisor.signals import ending_on_signals
 
     def say(who: str, what: str) -> None:
         console.print(f"[bold]{who:>18}[/]  {what}", highlight=False)
 
-    async with first_signal() as stop:
-        with contextlib.suppress(StopAsyncIteration):
-            async with running_machine(settings, config=config, say=say) as machine:
-                _greet(machine, console)
-                await stop.wait()
-                say("up", "draining; press Ctrl-C again to end at once")
-                second_signal_forces()
+    async with (
+        ending_on_signals() as ending,
+        running_machine(settings, config=config, say=say) as machine,
+    ):
+        ending.ready()
+        _greet(machine, console)
+        await ending.asked.wait()
+        say("up", "draining; Ctrl-C again ends everything at once")
 
 
 def _greet(machine: "Machine", console: "Console") -> None:

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker.log.clients import admin_config
+from broker.log.clients import EMBEDDED, admin_config, embedded_folder
 from broker.log.embedded import EmbeddedKafka
 from broker.log.topics import apply_topics
 from broker.records.errors import NotReadyError
 from broker.settings import Settings
-from broker.settings.loading import data_folder, state_folder
+from broker.settings.loading import state_folder
 from broker.supervisor.local_plan import SIMULATOR, LocalPlan, plan_children
 from broker.supervisor.supervisor import ChildEvent, Supervisor
 
@@ -97,11 +97,11 @@ def only_one(lock: Path) -> Iterator[None]:
 
 @asynccontextmanager
 async def _broker(settings: Settings, say: Say) -> AsyncIterator[str]:
-    if settings.kafka.bootstrap != "embedded":
+    if settings.kafka.bootstrap != EMBEDDED:
         say("kafka", f"using {settings.kafka.bootstrap}")
         yield settings.kafka.bootstrap
         return
-    kafka = EmbeddedKafka(data_folder() / "kafka", profile="full")
+    kafka = EmbeddedKafka(embedded_folder(), profile="full", owned=True)
     owned = not (await asyncio.to_thread(kafka.status)).running
     say("kafka", "starting Apache Kafka" if owned else "already running")
     running = await asyncio.to_thread(

@@ -10,26 +10,50 @@ from types import FrameType
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Ending:
+    """Whether somebody asked this process to end.
+
+    While it is coming up a signal cancels `task`, whose cleanup takes down what is up already.
+    After `ready` the first signal sets `asked`, and one more ends the process at once; children
+    follow it (parent_death).
+    """
+
+    def __init__(self, task: "asyncio.Task[object]") -> None:
+        self.asked = asyncio.Event()
+        self._task = task
+        self._ready = False
+
+    def ready(self) -> None:
+        """From now on a signal asks instead of cancelling."""
+        self._ready = True
+
+    def note(self) -> None:
+        """A signal has come."""
+        for number in ENDINGS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, _leave)
+        self.asked.set()
+        if not self._ready:
+            self._task.cancel()
+
+
 @asynccontextmanager
-async def first_signal() -> AsyncIterator[asyncio.Event]:
-    """An event that is set by the first SIGINT, SIGTERM or SIGHUP; the block then ends in order."""
+async def ending_on_signals() -> AsyncIterator[Ending]:
+    """Watch for SIGINT, SIGTERM and SIGHUP during the block."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("signals are watched from inside a task")
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    ending = Ending(task)
+    before = {number: signal.getsignal(number) for number in ENDINGS}
     for number in ENDINGS:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, ending.note)
     try:
-        yield stop
+        yield ending
     finally:
         for number in ENDINGS:
             loop.remove_signal_handler(number)
-
-
-def second_signal_forces() -> None:
-    """From now on a signal ends this process at once; its children follow it (parent_death)."""
-    loop = asyncio.get_running_loop()
-    for number in ENDINGS:
-        loop.remove_signal_handler(number)
-        signal.signal(number, _leave)
+            signal.signal(number, before[number])
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
