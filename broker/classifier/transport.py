@@ -41,11 +41,26 @@ class Batch:
     records: list[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition is read on: `base`. `first` is the oldest offset that it still has."""
+
+    base: int
+    first: int
+    metadata: str = ""
+
+
 class Intake(Protocol):
     """Who takes the batches. Every method is called on the event loop of the app."""
 
-    def on_assigned(self, epoch: int, starts: Mapping[int, Start]) -> Mapping[int, int]:
-        """New positions; returns the offset at which each partition is to be read."""
+    def on_assigned(self, epoch: int, positions: Mapping[int, Position]) -> None:
+        """A rebalance is over: these partitions are ours, to be read from these positions."""
+
+    def on_revoking(self) -> None:
+        """A rebalance begins."""
+
+    async def on_revoked(self, *, member: bool) -> None:
+        """Last chance to commit. `member` is False when the group has put us out already."""
 
     def is_ready(self, partition: int) -> bool:
         """Whether records of the partition may be delivered now; asked before every fetch."""
@@ -155,20 +170,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """A rebalance begins: whatever is being fetched now is of no use any more."""
         self.epoch += 1
+        intake = self.app.connection.intake
+        intake.on_revoking()
         await super().on_partitions_revoked(revoked)
+        generation, member_id = self._thread.membership()
+        await intake.on_revoked(member=generation >= 0 and bool(member_id))
 
     async def perform_seek(self) -> None:
         """Read on from the stable committed offsets; Faust calls it when a rebalance is over."""
+        epoch = self.epoch
         starts, firsts = await self._thread.stable_starts()
+        if self.epoch != epoch:
+            return  # another rebalance has begun meanwhile; it ends in here again
         self.epoch += 1
-        positions = self.app.connection.intake.on_assigned(
-            self.epoch,
-            {
-                partition: Start(_known(start.offset, firsts.get(partition, 0)), start.metadata)
-                for partition, start in starts.items()
-            },
-        )
-        await self._thread.seek_all(positions)
+        positions = {
+            partition: _position(start, firsts.get(partition, 0))
+            for partition, start in starts.items()
+        }
+        self.app.connection.intake.on_assigned(self.epoch, positions)
+        await self._thread.seek_all({p: position.base for p, position in positions.items()})
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -236,9 +256,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
         """Replace Faust's detector, which looks at Faust's commits; see `watchdog`."""
 
 
-def _known(committed: int | None, first: int) -> int:
+def _position(start: Start, first: int) -> Position:
     """Where to begin: retention may have taken what was committed, or nothing ever was."""
-    return first if committed is None else max(committed, first)
+    if start.offset is None or start.offset < first:
+        return Position(first, first)
+    return Position(start.offset, first, start.metadata)
 
 
 class Transport(driver.Transport):  # type: ignore[misc] # Faust is untyped

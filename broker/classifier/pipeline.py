@@ -1,0 +1,263 @@
+"""From batches of records to units of the transactional writer, and what a rebalance does to it.
+
+Everything runs on the app's event loop, except where it says otherwise.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from broker.classifier.counting import Counting
+from broker.classifier.decide import Decider
+from broker.classifier.rebuild import Job, Rebuild
+from broker.classifier.transport import Batch, Position
+from broker.classifier.windows import Remembered, Windows
+from broker.log.transactions import Unit
+from broker.records.incoming import InputRecord
+from broker.telemetry.logs import get_logger
+
+SLICE: Final = 64
+"""Records decided before the other tasks of the event loop get their turn."""
+SLICE_S: Final = 0.010
+MOST_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""Prompts decided and not committed; large ones pause the reading by this, small ones by count."""
+ROOM_POLL_S: Final = 0.25
+
+
+class Writer(Protocol):
+    """What the pipeline needs of the transactional writer."""
+
+    @property
+    def room(self) -> int:
+        """Units that may be submitted now."""
+
+    def submit(self, units: Sequence[Unit]) -> None:
+        """Hand over units, in order."""
+
+    def flush(self, deadline_s: float, partitions: Any = None) -> bool:
+        """Wait until what is pending is committed; False when it was not in time."""
+
+
+class Progress(Protocol):
+    """What the pipeline needs of the progress book."""
+
+    def assign(self, tp: tuple[str, int], epoch: int, base: int, metadata: str) -> Any:
+        """Begin a partition at its committed position."""
+
+    def delivered(self, tp: tuple[str, int], offset: int) -> bool:
+        """Take note of a record; whether there is anything to do for it."""
+
+    def revoke(self, tp: tuple[str, int]) -> None:
+        """Forget a partition; its units are dropped from now on."""
+
+
+@dataclass(slots=True)
+class Assigned:
+    """A partition during one assignment."""
+
+    epoch: int
+    remembered: Remembered
+    ready: bool = False
+
+
+@dataclass(slots=True)
+class Pending:
+    """What was submitted and is not committed yet, in this assignment."""
+
+    units: int = 0
+    size: int = 0
+    since: float | None = None
+    """When the oldest of it was submitted, or the last commit if that was later (monotonic)."""
+
+
+class Pipeline:
+    """The intake of the transport; `Connection.intake`."""
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        decider: Decider,
+        writer: Writer,
+        progress: Progress,
+        windows: Windows,
+        make_rebuild: Callable[[Mapping[int, Job]], Rebuild],
+        counting: Counting,
+        flush_s: float = 3.0,
+    ) -> None:
+        self._topic = topic
+        self._decider = decider
+        self._writer = writer
+        self._progress = progress
+        self._windows = windows
+        self._make_rebuild = make_rebuild
+        self._counting = counting
+        self._flush_s = flush_s
+        self._assigned: dict[int, Assigned] = {}
+        self._leaving: set[int] = set()
+        self._rebuild: Rebuild | None = None
+        self._room = asyncio.Event()
+        self._taking = True
+        self.pending = Pending()
+        self._epoch = 0
+        self._log = get_logger(room="classifier")
+
+    @property
+    def partitions(self) -> Collection[int]:
+        """The partitions that are ours now."""
+        return list(self._assigned)
+
+    @property
+    def not_ready(self) -> int:
+        """Partitions whose dedupe window is still being filled."""
+        return sum(not one.ready for one in list(self._assigned.values()))
+
+    def on_assigned(self, epoch: int, positions: Mapping[int, Position]) -> None:
+        """Begin an assignment: progress from the committed positions, windows up to them."""
+        self._halt()
+        self._epoch = epoch
+        self.pending = Pending()
+        self._windows.assign(set(positions))
+        jobs: dict[int, Job] = {}
+        for partition, position in positions.items():
+            self._progress.assign(
+                (self._topic, partition), epoch, position.base, position.metadata
+            )
+            remembered = self._windows.of(partition)
+            self._assigned[partition] = Assigned(epoch, remembered)
+            jobs[partition] = Job(remembered, position.base, position.first)
+        self._counting.rebalanced("assigned", len(jobs))
+        self._log.info("assigned", partitions=len(jobs), epoch=epoch)
+        self._rebuild = self._make_rebuild(jobs)
+        self._rebuild.start()
+
+    def on_window_ready(self, partition: int, remembered: Remembered) -> None:
+        """A window knows the log up to the position; records of the partition may come."""
+        one = self._assigned.get(partition)
+        if one is not None and one.remembered is remembered:
+            one.ready = True
+
+    def is_ready(self, partition: int) -> bool:
+        """Whether records of the partition may be delivered now."""
+        one = self._assigned.get(partition)
+        return self._taking and one is not None and one.ready
+
+    def on_revoking(self) -> None:
+        """A rebalance begins: decide nothing more; what is decided may still be committed."""
+        self._leaving |= set(self._assigned)
+        self._halt()
+
+    async def on_revoked(self, *, member: bool) -> None:
+        """Commit what is pending, in a bounded time, then let go of every partition.
+
+        `member` is False when the group has already put us out: then nothing can be committed.
+        """
+        if member and self.pending.units:
+            loop = asyncio.get_running_loop()
+            done = await loop.run_in_executor(None, self._writer.flush, self._flush_s)
+            self._log.info("flushed_on_revoke", in_time=done, left=self.pending.units)
+        for partition in self._leaving:
+            self._progress.revoke((self._topic, partition))
+        if self._leaving:
+            self._counting.rebalanced("revoked" if member else "lost", len(self._leaving))
+        self._leaving.clear()
+        self.pending = Pending()
+
+    def stop_taking(self) -> None:
+        """Decide nothing more, for good: the process is about to end."""
+        self._taking = False
+        self._halt()
+
+    def _halt(self) -> None:
+        """Stop the windows' filling and all deciding of the present assignment."""
+        if self._rebuild is not None:
+            self._rebuild.cancel()
+            self._rebuild = None
+        for partition, one in self._assigned.items():
+            if not one.ready:  # half filled, and its thread may not have noticed yet
+                self._windows.forget(partition)
+        self._assigned.clear()
+        self._room.set()
+
+    async def take(self, batch: Batch) -> None:
+        """Decide on the records of a batch, slice by slice, as the writer has room."""
+        one = self._assigned.get(batch.partition)
+        if one is None or one.epoch != batch.epoch:
+            return  # fetched before a rebalance; it is read again by whoever owns it now
+        at = 0
+        while at < len(batch.records):
+            room = await self._wait_for_room(one, batch.partition)
+            if not room:
+                return
+            at = self._decide_slice(one, batch, at, min(SLICE, room))
+            await asyncio.sleep(0)
+
+    async def _wait_for_room(self, one: Assigned, partition: int) -> int:
+        """How many records may be decided now; 0 when the partition is not ours any more."""
+        while self._assigned.get(partition) is one:
+            room = self._writer.room
+            if room > 0 and self.pending.size < MOST_PENDING_BYTES:
+                return room
+            self._room.clear()
+            try:
+                await asyncio.wait_for(self._room.wait(), ROOM_POLL_S)
+            except TimeoutError:
+                continue
+        return 0
+
+    def _decide_slice(self, one: Assigned, batch: Batch, at: int, most: int) -> int:
+        now, began = time.time(), time.perf_counter()
+        end = min(len(batch.records), at + most)
+        place = (self._topic, batch.partition)
+        window, decide, count = one.remembered.window, self._decider.decide, self._counting.decided
+        units: list[Unit] = []
+        size = 0
+        while at < end:
+            given = batch.records[at]
+            at += 1
+            offset = given.offset
+            if not self._progress.delivered(place, offset):
+                continue
+            record = InputRecord(
+                self._topic,
+                batch.partition,
+                offset,
+                given.timestamp / 1000.0 if given.timestamp >= 0 else now,
+                given.key,
+                given.value,
+                given.headers,
+            )
+            outcome = decide(record, window, now)
+            count(outcome)
+            units.append(
+                Unit(self._topic, batch.partition, offset, one.epoch, outcome.outputs, tag=record)
+            )
+            size += len(given.value or b"")
+            if time.perf_counter() - began > SLICE_S:
+                break
+        one.remembered.covers = max(one.remembered.covers or 0, batch.records[at - 1].offset + 1)
+        self._submit(units, size)
+        self._counting.slice_took(time.perf_counter() - began)
+        return at
+
+    def _submit(self, units: Sequence[Unit], size: int) -> None:
+        if not units:
+            return
+        pending = self.pending
+        if not pending.units:
+            pending.since = time.monotonic()
+        pending.units += len(units)
+        pending.size += size
+        self._writer.submit(units)
+
+    def on_committed(self, units: Sequence[Unit]) -> None:
+        """Make room; called through the loop for what the writer has committed."""
+        pending = self.pending
+        mine = [unit for unit in units if unit.epoch == self._epoch]
+        pending.units = max(0, pending.units - len(mine))
+        sizes = (len(unit.tag.value or b"") for unit in mine if isinstance(unit.tag, InputRecord))
+        pending.size = max(0, pending.size - sum(sizes))
+        pending.since = time.monotonic() if pending.units else None
+        self._room.set()

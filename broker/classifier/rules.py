@@ -1,0 +1,81 @@
+"""Everything a decision needs to know that does not change from prompt to prompt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from broker.core.lanes import LanePlan
+from broker.core.routing import RoutingRules
+from broker.core.weighing import Equivalents
+from broker.log.topic_names import TopicNames
+from broker.records.prompt import Catalog
+from broker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What the topics really are like, by name: partitions, and `max.message.bytes` where known."""
+
+    partitions: Mapping[str, int]
+    most_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Names, shapes, thresholds and bounds."""
+
+    prompts: str
+    completions: str
+    dead_letters: str
+    work: Mapping[str, str]
+    """Work topic of each provider."""
+    prompt_partitions: int
+    completion_partitions: int
+    dead_letter_partitions: int
+    catalog: Catalog
+    thresholds: LanePlan
+    """What makes a weight light or heavy."""
+    lanes: Mapping[str, LanePlan]
+    """Partitions of the lanes by provider: their work topics may differ in size."""
+    routing: RoutingRules
+    output_factor: float
+    most_bytes: Mapping[str, int]
+    """Largest batch that the broker takes, by topic (`max.message.bytes`)."""
+    completions_by_key: bool = False
+    equivalents: Equivalents = field(default_factory=Equivalents)
+
+
+def rules_of(settings: Settings, there: Shapes) -> Rules:
+    """The rules that these settings make on topics of these shapes."""
+    names = TopicNames(settings.kafka.prefix)
+    work = {provider: names.work(provider) for provider in settings.providers}
+    counts = there.partitions
+    given = settings.routing
+    catalog = settings.catalog()
+    return Rules(
+        prompts=names.prompts,
+        completions=names.completions,
+        dead_letters=names.dead_letters,
+        work=work,
+        prompt_partitions=counts[names.prompts],
+        completion_partitions=counts[names.completions],
+        dead_letter_partitions=counts[names.dead_letters],
+        catalog=Catalog(
+            catalog.models, catalog.default_models, catalog.providers, counts[names.completions]
+        ),
+        thresholds=settings.lane_plan(),
+        lanes={
+            provider: settings.lane_plan(counts[topic]) for provider, topic in work.items()
+        },
+        routing=RoutingRules(
+            wait_limits={
+                "light": given.light_wait_s,
+                "medium": given.medium_wait_s,
+                "heavy": given.heavy_wait_s,
+                "batch": given.batch_wait_s,
+            },
+            max_moves=given.max_moves,
+        ),
+        output_factor=settings.lanes.output_factor,
+        most_bytes=there.most_bytes,
+        completions_by_key=settings.completions.partition_by == "key",
+    )
