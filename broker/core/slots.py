@@ -1,9 +1,10 @@
 """Which lane the next free slot goes to.
 
 A share of the slots is kept for light prompts: the others together never hold more than the rest.
-Of that rest, every lane has a fair share by its points; what a lane does not use, others may, and
-the lane gets it back as calls end. Batch takes only what no other lane waits for, except that it
-too gets a slot now and then: it may wait long, but never for ever.
+Of that rest, every lane has a fair share by its points (at equal use, the one that started longest
+ago goes first); what a lane does not use, others may, and it gets it back as calls end. Batch takes
+only what no other lane waits for, except that it too gets a slot now and then: it may wait long,
+but never for ever.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,7 @@ from typing import Final
 from broker.core.lanes import LANES, Lane
 
 _POINTS: Final[tuple[tuple[Lane, int], ...]] = (("heavy", 3), ("medium", 3), ("light", 4))
-"""How the open slots are shared between lanes that all wait; at equal use the heavier goes first,
-since it has no slots of its own. Batch has no share."""
+"""How the open slots are shared between lanes that all wait. Batch has no share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SlotRules:
     light_share: float = 0.25
     """Share of the slots that only light prompts may use; at least one slot when there are two."""
     batch_every: int = 20
-    """While other lanes wait, one of so many starts is a batch one, in at most one of so many
+    """While others wait, one of so many starts in open slots is a batch one, in at most one of so many
     slots, but at least in one."""
 
     def __post_init__(self) -> None:
@@ -44,7 +44,15 @@ class SlotRules:
 class SlotSharing:
     """Hands out slots. Not thread-safe; says nothing about the order inside a lane."""
 
-    __slots__ = ("_busy", "_others", "_rules", "_running", "_since_batch")
+    __slots__ = (
+        "_busy",
+        "_last_start",
+        "_others",
+        "_rules",
+        "_running",
+        "_since_batch",
+        "_starts",
+    )
 
     def __init__(self, rules: SlotRules) -> None:
         self._rules = rules
@@ -52,6 +60,8 @@ class SlotSharing:
         self._busy = 0
         self._others = 0  # running that are not light
         self._since_batch = 0
+        self._starts = 0
+        self._last_start: dict[Lane, int] = dict.fromkeys(LANES, 0)
 
     @property
     def rules(self) -> SlotRules:
@@ -88,12 +98,12 @@ class SlotSharing:
         if waiting.get("batch") and self._batch_is_due():
             return "batch"
         best: Lane | None = None
-        least = 0.0
+        least = (0.0, 0)
         for lane, points in _POINTS:
             if not waiting.get(lane):
                 continue
             own = rules.kept_for_light if lane == "light" else 0
-            load = (running[lane] - own) / points
+            load = ((running[lane] - own) / points, self._last_start[lane])
             if best is None or load < least:
                 best, least = lane, load
         if best is not None:
@@ -102,11 +112,16 @@ class SlotSharing:
 
     def started(self, lane: Lane) -> None:
         """A prompt of this lane took a slot."""
-        self._running[lane] += 1
-        self._busy += 1
         if lane != "light":
             self._others += 1
-        self._since_batch = 0 if lane == "batch" else self._since_batch + 1
+        if lane == "batch":
+            self._since_batch = 0
+        elif lane != "light" or self._running["light"] >= self._rules.kept_for_light:
+            self._since_batch += 1  # starts in the light share take nothing from batch
+        self._running[lane] += 1
+        self._busy += 1
+        self._starts += 1
+        self._last_start[lane] = self._starts
 
     def ended(self, lane: Lane) -> None:
         """It gave the slot back."""
