@@ -67,18 +67,16 @@ def wipe(
     """Remove its data, log and port. It must be stopped."""
     kafka = _kafka()
     if not yes:
-        typer.confirm(f"Remove every topic and record in {kafka.folder}?", abort=True)
+        typer.confirm(f"Remove every topic and record in {kafka.files.root}?", abort=True)
     kafka.wipe()
-    _say(f"removed {kafka.folder}")
+    _say(f"removed {kafka.files.root}")
 
 
 @app.command()
 def fetch() -> None:
-    """Fetch its jars now, so that a later start needs no network."""
-    from broker.log.embedded import fetch_jars
-
-    folder = fetch_jars(_say)
-    _say(f"every jar is in {folder}, verified")
+    """Fetch and prepare it now, so that a later start is quick and needs no network."""
+    folder = _kafka().prepare(_say)
+    _say(f"ready to start; every jar in {folder} is verified")
 
 
 def _kafka() -> "EmbeddedKafka":

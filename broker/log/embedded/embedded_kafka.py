@@ -1,46 +1,28 @@
 """A real Apache Kafka, one broker in KRaft mode, without Docker and without an installed Java."""
 
-import base64
 import contextlib
 import fcntl
-import os
 import shutil
-import socket
-import subprocess
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from broker.log.embedded import broker_process, ports
+from broker.log.embedded.broker_folder import BrokerFolder, jvm_environment
+from broker.log.embedded.class_cache import cache_file, cache_flags, make_cache
 from broker.log.embedded.jar_lock import kafka_version
 from broker.log.embedded.jars import Progress, disk_error, fetch_jars
-from broker.log.embedded.jvm import (
-    JVM_ENVIRONMENT,
-    Profile,
-    format_command,
-    java,
-    server_command,
-)
-from broker.log.embedded.server_properties import (
-    HOST,
-    Ports,
-    log_properties,
-    render_properties,
-    server_properties,
-)
+from broker.log.embedded.jvm import Profile, java, server_command
+from broker.log.embedded.readiness import accepts, answers, wait_for
+from broker.log.embedded.server_properties import Ports
 from broker.records.errors import NotReadyError, UsageError
 
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 30.0
-_TAIL_LINES = 15
-_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +58,8 @@ class EmbeddedKafka:
 
     `owned`: the broker ends with this process, even if this one is killed. Otherwise it goes on
     after this process, and any other finds it again by the folder. `overrides` are broker
-    properties that win over ours. Every method is safe beside other processes on the same folder.
+    properties, and `java_flags` flags of the JVM, that win over ours. Every method is safe beside
+    other processes on the same folder. `files` has the paths, the log's among them.
     """
 
     def __init__(
@@ -86,18 +69,13 @@ class EmbeddedKafka:
         profile: Profile = "full",
         owned: bool = False,
         overrides: Mapping[str, str] | None = None,
+        java_flags: Sequence[str] = (),
     ) -> None:
-        self.folder = folder.absolute()
+        self.files = BrokerFolder(folder)
         self.profile = profile
         self.owned = owned
         self.overrides = dict(overrides or {})
-        self.log_file = self.folder / "kafka.log"
-        self._properties = self.folder / "server.properties"
-        self._log_config = self.folder / "log4j2.properties"
-        self._pid_file = self.folder / "kafka.pid"
-        self._ports_file = self.folder / "ports.json"
-        self._output = self.folder / "jvm.out"
-        self._formatted = self.folder / "formatted"
+        self._java_flags = tuple(java_flags)
 
     def start(
         self,
@@ -112,27 +90,36 @@ class EmbeddedKafka:
         NotReadyError, with the last lines of the broker's log when it was the broker that failed.
         """
         tell = progress or (lambda _text: None)
-        jars = fetch_jars(progress)
-        java_path = java()
+        java_path, jars, cache = self._prepared(tell)
         ends = time.monotonic() + deadline_s
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.files.root.mkdir(parents=True, exist_ok=True)
             with self._alone(ends):
-                known = ports.remembered(self._ports_file)
+                known = ports.remembered(self.files.ports)
                 process = self._process()
                 if process is not None and known is not None:
                     self._wait_ready(process, known, ends)
                     return Running(known.bootstrap, process.pid, 0.0)
                 began = time.monotonic()
-                chosen = ports.choose(self._ports_file, port=port)
-                self._write_configuration(chosen)
-                self._format_once(java_path, jars, ends, tell)
+                chosen = ports.choose(self.files.ports, port=port)
+                self.files.configure(chosen, self.overrides)
+                if not self.files.is_formatted:
+                    tell("preparing an empty data folder")
+                    left = max(1.0, ends - time.monotonic())
+                    self.files.format(java_path, jars, deadline_s=left)
                 tell(f"starting Apache Kafka {kafka_version()} at {chosen.bootstrap}")
-                process = self._spawn(java_path, jars)
+                process = self._spawn(java_path, jars, (*cache_flags(cache), *self._java_flags))
                 self._wait_ready(process, chosen, ends)
                 return Running(chosen.bootstrap, process.pid, time.monotonic() - began)
         except OSError as error:
-            raise disk_error(error, self.folder) from error
+            raise disk_error(error, self.files.root) from error
+
+    def prepare(self, progress: Progress | None = None) -> Path:
+        """Do what only the first start on this machine needs; returns the folder of the jars.
+
+        Fetches the jars and, for the profile `full`, trains Java. Raises NotReadyError.
+        """
+        return self._prepared(progress or (lambda _text: None))[1]
 
     def stop(self, deadline_s: float = STOP_DEADLINE_S) -> bool:
         """End the broker, by force at the deadline; False when none ran. The data stay."""
@@ -140,7 +127,7 @@ class EmbeddedKafka:
         if process is None:
             return False
         broker_process.end(process, deadline_s=deadline_s)
-        self._pid_file.unlink(missing_ok=True)
+        self.files.pid.unlink(missing_ok=True)
         return True
 
     def kill(self) -> None:
@@ -156,14 +143,14 @@ class EmbeddedKafka:
 
     def status(self) -> Status:
         """Whether it runs and accepts connections, and where. Needs no network and no JRE."""
-        known = ports.remembered(self._ports_file)
-        running = self._process() is not None and known is not None and _accepts(known)
+        known = ports.remembered(self.files.ports)
+        running = self._process() is not None and known is not None and accepts(known)
         return Status(
             running=running,
             bootstrap=known.bootstrap if known else None,
             brokers=1 if running else 0,
             version=kafka_version(),
-            data=str(self.folder),
+            data=str(self.files.root),
         )
 
     def wipe(self) -> None:
@@ -174,115 +161,76 @@ class EmbeddedKafka:
                 mend="Run `weighbridge kafka stop` first.",
                 code="still_running",
             )
-        if self.folder.exists():
+        if self.files.root.exists():
             with self._alone(time.monotonic() + STOP_DEADLINE_S):
-                shutil.rmtree(self.folder)
+                shutil.rmtree(self.files.root)
+
+    def _prepared(self, tell: Progress) -> tuple[Path, Path, Path]:
+        """The `java`, the folder of the jars, and where the cache of classes is, if it is."""
+        java_path = java()
+        jars = fetch_jars(tell)
+        cache = cache_file(java_path, jars)
+        if self.profile == "full" and not self._java_flags:
+            make_cache(cache, _run_for_training, tell)
+        return java_path, jars, cache
 
     def _process(self) -> psutil.Process | None:
-        return broker_process.find(self._pid_file, self._properties)
+        return broker_process.find(self.files.pid, self.files.properties)
 
     @contextmanager
     def _alone(self, ends: float) -> Iterator[None]:
         """One start or wipe at a time; a process that died does not hold it."""
-        with (self.folder / "lock").open("a") as lock:
-            _poll(lambda: _try_lock(lock.fileno()), ends, self._busy)
+        with self.files.lock.open("a") as lock:
+            wait_for(lambda: _try_lock(lock.fileno()), ends, self._busy)
             yield
 
     def _busy(self) -> NotReadyError:
         return NotReadyError(
-            f"Another process has been starting the Kafka in {self.folder} for too long.",
+            f"Another process has been starting the Kafka in {self.files.root} for too long.",
             mend="End that process, then try again.",
             code="start_locked",
         )
 
-    def _write_configuration(self, chosen: Ports) -> None:
-        properties = server_properties(self.folder, chosen) | self.overrides
-        self._properties.write_text(render_properties(properties))
-        self._log_config.write_text(render_properties(log_properties(self.log_file)))
-
-    def _format_once(self, java_path: Path, jars: Path, ends: float, tell: Progress) -> None:
-        # Our own mark, written last: a format that was cut off is done again.
-        if self._formatted.exists():
-            return
-        tell("preparing an empty data folder")
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        command = format_command(java_path, jars, self._properties, f"w{identity[1:]}")
-        try:
-            done = subprocess.run(  # noqa: S603 - our own command, without a shell
-                command,
-                env=self._environ(),
-                capture_output=True,
-                timeout=max(1.0, ends - time.monotonic()),
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise self._failed("did not prepare its data folder in time", "") from None
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr).decode(errors="replace")
-            raise self._failed("could not prepare its data folder", said)
-        self._formatted.touch()
-
-    def _spawn(self, java_path: Path, jars: Path) -> psutil.Process:
+    def _spawn(self, java_path: Path, jars: Path, flags: Sequence[str]) -> psutil.Process:
         command = server_command(
-            java_path, jars, self._properties, profile=self.profile, log_config=self._log_config
+            java_path,
+            jars,
+            self.files.properties,
+            profile=self.profile,
+            log_config=self.files.log_config,
+            extra=flags,
         )
-        self._output.write_bytes(b"")
         child = broker_process.spawn(
-            command, environ=self._environ(), output=self._output, owned=self.owned
+            command, environ=jvm_environment(), output=self.files.output, owned=self.owned
         )
         with contextlib.suppress(psutil.NoSuchProcess):
-            broker_process.note(self._pid_file, child.pid)
+            broker_process.note(self.files.pid, child.pid)
             return psutil.Process(child.pid)
-        raise self._failed("ended at once", self._last_lines())
-
-    def _environ(self) -> dict[str, str]:
-        # Options for other Java programs of this user are not meant for the broker.
-        unwanted = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
-        kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-        return kept | JVM_ENVIRONMENT
+        raise self.files.failed("ended at once", self.files.last_lines())
 
     def _wait_ready(self, process: psutil.Process, chosen: Ports, ends: float) -> None:
-        def accepts() -> bool:
+        def alive_and(condition: Callable[[], bool]) -> bool:
             if not broker_process.alive(process):
                 raise self._died(chosen)
-            return _accepts(chosen)
+            return condition()
 
         def not_ready() -> NotReadyError:
-            return self._failed("did not answer in time", self._last_lines())
+            return self.files.failed("did not answer in time", self.files.last_lines())
 
-        _poll(accepts, ends, not_ready)
-        admin = AdminClient({"bootstrap.servers": chosen.bootstrap, "log_level": 0})
-        _poll(lambda: accepts() and _answers(admin), ends, not_ready)
+        wait_for(lambda: alive_and(lambda: accepts(chosen)), ends, not_ready)
+        probe = answers(chosen)
+        wait_for(lambda: alive_and(probe), ends, not_ready)
 
     def _died(self, chosen: Ports) -> NotReadyError:
-        said = self._last_lines()
+        said = self.files.last_lines()
         if "Address already in use" in said:
             return ports.port_taken(chosen.broker)
-        return self._failed("ended while it was starting", said)
-
-    def _failed(self, what: str, said: str) -> NotReadyError:
-        lines = "\n".join(said.strip().splitlines()[-_TAIL_LINES:])
-        quoted = f" Its last lines:\n{lines}\n" if lines else ""
-        return NotReadyError(
-            f"The embedded Kafka {what}.{quoted}",
-            mend=f"The whole log is {self.log_file}; `weighbridge kafka wipe` starts it anew, "
-            "without its data.",
-            code="kafka_failed",
-        )
-
-    def _last_lines(self) -> str:
-        found = [_tail(self._output), _tail(self.log_file)]
-        return "\n".join(part for part in found if part)
+        return self.files.failed("ended while it was starting", said)
 
 
-def _tail(path: Path, size: int = 4096) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - size))
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
+def _run_for_training(folder: Path, flags: Sequence[str]) -> tuple[str, Callable[[float], object]]:
+    kafka = EmbeddedKafka(folder, profile="full", owned=True, java_flags=flags)
+    return kafka.start().bootstrap, kafka.stop
 
 
 def _try_lock(handle: int) -> bool:
@@ -291,26 +239,3 @@ def _try_lock(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _accepts(chosen: Ports) -> bool:
-    try:
-        with socket.create_connection((HOST, chosen.broker), timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
-def _answers(admin: AdminClient) -> bool:
-    try:
-        return len(admin.list_topics(timeout=1.0).brokers) > 0
-    except KafkaException:
-        return False
-
-
-def _poll(condition: Callable[[], bool], ends: float, failure: Callable[[], NotReadyError]) -> None:
-    """Wait for the condition; raises the failure when time is over."""
-    while not condition():
-        if time.monotonic() > ends:
-            raise failure()
-        time.sleep(_POLL_S)

@@ -53,7 +53,7 @@ def fetch_jars(progress: Progress | None = None, *, folder: Path | None = None) 
         wanting = _wanting(chosen)
         if wanting:
             chosen.mkdir(parents=True, exist_ok=True)
-            with _only_fetcher(chosen, tell):
+            with only_fetcher(chosen, tell):
                 wanting = _wanting(chosen)
                 if wanting:
                     _fetch(chosen, wanting, tell)
@@ -94,8 +94,11 @@ def _is_sound(path: Path, jar: LockedJar) -> bool:
 
 
 @contextmanager
-def _only_fetcher(folder: Path, tell: Progress) -> Iterator[None]:
-    """Hold the folder's lock; a process that died does not keep it."""
+def only_fetcher(folder: Path, tell: Progress) -> Iterator[None]:
+    """Hold the folder's lock; a process that died does not keep it.
+
+    Raises NotReadyError when another holds it for too long.
+    """
     with (folder / "fetch.lock").open("a") as lock:
         _lock(lock, tell)
         yield
@@ -110,12 +113,12 @@ def _lock(lock: IO[str], tell: Progress) -> None:
         except BlockingIOError:
             if time.monotonic() > ends:
                 raise NotReadyError(
-                    "Another process has been fetching Kafka's jars for too long.",
+                    "Another process has been preparing Kafka's jars for too long.",
                     mend=f"End the process that holds {lock.name}, then try again.",
                     code="fetch_locked",
                 ) from None
             if not told:
-                tell("waiting for another process that fetches Kafka")
+                tell("waiting for another process that prepares Kafka")
                 told = True
             time.sleep(0.1)
         else:

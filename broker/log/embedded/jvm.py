@@ -1,21 +1,25 @@
 """The Java virtual machine that runs Kafka, and its flags by use."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from broker.log.embedded.jar_lock import locked_jars
 from broker.log.embedded.jars import class_path, embedded_extra_missing
 
 Profile = Literal["full", "short"]
-"""`full`: every compiler tier and a cache of compiled classes, for a broker that stays.
+"""`full`: every compiler tier, after a training run the first time, for a broker that stays.
 `short`: the quick compiler only, for a broker that lives for a test."""
 
 _COMMON = (
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
+    # What Kafka and its jars do that a later Java will refuse is not this user's business.
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
+    # Only errors: Java tells every detail of its cache of classes that it cannot use.
+    "-Xlog:disable",
+    "-Xlog:all=error:stderr",
     # Direct buffers as large as a request would otherwise stay with each thread for ever.
     "-Djdk.nio.maxCachedBufferSize=262144",
 )
@@ -60,15 +64,3 @@ def server_command(
         f"-Dlog4j2.configurationFile={log_config}",
         *("-cp", class_path(jars), "kafka.Kafka", str(properties)),
     ]
-
-
-def cache_name(java_path: Path) -> str:
-    """The name of the class cache for exactly this JRE, these jars and these flags."""
-    release = java_path.parent.parent / "release"
-    told = [
-        release.read_text() if release.exists() else str(java_path),
-        *(jar.sha256 for jar in locked_jars()),
-        *_COMMON,
-        *_BY_PROFILE["full"],
-    ]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16] + ".aot"
