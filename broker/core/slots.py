@@ -26,8 +26,8 @@ class SlotRules:
     light_share: float = 0.25
     """Share of the slots that only light prompts may use; at least one slot when there are two."""
     batch_every: int = 20
-    """While others wait, one of so many starts in open slots is a batch one, in at most one of so many
-    slots, but at least in one."""
+    """While others wait, one of so many starts in open slots is a batch one; at most one of so many
+    slots, and at least one, are taken by batch in this way."""
 
     def __post_init__(self) -> None:
         if self.total < 1 or not 0 <= self.light_share < 1 or self.batch_every < 1:

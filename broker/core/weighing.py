@@ -5,12 +5,11 @@ count, and what to add for what is not text. How many tokens a long text has can
 see `broker.core.token_estimate`.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
-
-import orjson
 
 PER_MESSAGE: Final = 4
 """Tokens that a chat message costs beside its text (role and separators, OpenAI's cookbook)."""
@@ -19,8 +18,8 @@ PER_PROMPT: Final = 3
 """Tokens that begin the answer."""
 
 _OUTPUT_LIMITS: Final = ("max_output_tokens", "max_completion_tokens", "max_tokens")
-_IMAGE_PARTS: Final = frozenset({"image_url", "input_image", "image"})
-_AUDIO_PARTS: Final = frozenset({"input_audio", "audio"})
+_IMAGE_PARTS: Final = ("image_url", "input_image", "image")
+_AUDIO_PARTS: Final = ("input_audio", "audio")
 _CHAT_PRIOR: Final = ((256, 180), (512, 110), (2048, 420))
 _CHAT_PRIOR_BEYOND: Final = 100
 
@@ -139,7 +138,7 @@ def _detail(part: Mapping[str, Any]) -> object:
 
 
 def _as_json(described: Any) -> str:
-    return orjson.dumps(described, default=str).decode()
+    return json.dumps(described, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def own_maximum(fields: Mapping[str, Any]) -> int | None:
