@@ -142,8 +142,10 @@ class PartitionProgress:
         """Base and metadata of a commit that also finishes `offsets`, without taking note of it.
 
         For a transaction in progress: `confirm` the same offsets when it committed; do nothing when
-        it was rolled back. Raises `bitmap.WindowFullError` (hold back the highest offsets) and
-        `NotDeliveredError`.
+        it was rolled back. With two producers in turn, ask for the second's preview only after the
+        first's commit has returned and was confirmed: it would not know of it.
+
+        Raises `bitmap.WindowFullError` (hold back the highest offsets) and `NotDeliveredError`.
         """
         base, position = self._base, self._position
         first = (base - self._origin) >> 3

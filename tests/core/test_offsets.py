@@ -249,3 +249,8 @@ def test_whatever_the_order_all_done_leaves_nothing(order: list[int], base: int)
         assert not progress.is_done(base + offset)
         progress.done(base + offset)
     assert progress.commit() == (base + 200, "")
+
+
+def test_a_place_before_the_beginning_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a place"):
+        PartitionProgress(-1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.lanes import LANES
-from broker.core.provider_view import Candidate, ProviderView, Standing
+from broker.core.provider_view import Candidate, OwnDecisions, ProviderView, Standing
 from broker.core.routing import (
     Decision,
     NoDecision,
@@ -283,3 +283,24 @@ def test_a_cached_view_says_what_a_new_one_would(seed: int) -> None:
     fresh._own = view._own  # noqa: SLF001 - the ledger is shared, only the cache is judged
     fresh.update(reports)
     assert fresh.candidates(NAMES, now) == view.candidates(NAMES, now)
+
+
+def test_an_open_breaker_that_names_no_time_is_the_last_to_be_tried() -> None:
+    view = ProviderView(0.0)
+    view.update(
+        {
+            "openai": [state("openai", 9.0, breaker="open")],
+            "azure": [state("azure", 9.0, breaker="open", opens_again_at=99.0)],
+        }
+    )  # fmt: skip - as above
+    assert decided(Request("light", 1), *view.candidates(NAMES[:2], 9.0)).provider == "azure"
+
+
+def test_the_ledger_of_own_decisions_is_bounded() -> None:
+    ledger = OwnDecisions(horizon_s=30.0)
+    for place in range(100_000):
+        ledger.sent("openai", 1, place / 100)
+    assert ledger.since("openai", 0.0)[1] < 30 * 100 + 10
+    weight, count = ledger.since("openai", 999.0)
+    assert weight == count == pytest.approx(110, abs=12)
+    assert ledger.since("azure", 0.0) == (0.0, 0)

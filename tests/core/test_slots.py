@@ -118,3 +118,7 @@ def test_an_end_without_a_start_is_refused() -> None:
 def test_rules_that_cannot_work_are_refused(total: int, share: float) -> None:
     with pytest.raises(ValueError, match="cannot work"):
         SlotRules(total, share)
+
+
+def test_without_a_light_share_every_slot_is_open() -> None:
+    assert fill(SlotSharing(SlotRules(5, light_share=0)), {"heavy": 9}) == ["heavy"] * 5

@@ -155,3 +155,20 @@ def test_weight_grows_with_both(input_tokens: int, output_tokens: int, factor: f
     assert weight >= 1
     assert weigh(input_tokens + 1, output_tokens, factor) >= weight
     assert weigh(input_tokens, output_tokens + 1, factor) >= weight
+
+
+def test_parts_of_other_forms_are_read_for_their_texts() -> None:
+    content = content_of(
+        {
+            "instructions": "be brief",
+            "input": [
+                {"role": "user", "content": "one"},
+                {"role": "user", "content": [{"type": "input_text", "text": "two"}]},
+                {"type": "function_call_output", "output": "three"},
+            ],
+            "messages": [{"role": "user", "name": "eve", "content": "four", "refusal": "five"}],
+        },
+        GIVEN,
+    )
+    assert sorted(content.texts) == ["be brief", "eve", "five", "four", "one", "three", "two"]
+    assert content.extra_tokens == PER_PROMPT + 3 * PER_MESSAGE
