@@ -1,10 +1,10 @@
 """The Faust application: one agent on `<prefix>.prompts`, in order, without tables or web."""
 
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-# Faust imports its web and table drivers by these; neither is used.
 import faust
 from faust.app.base import BootStrategy
 from faust.serializers.schemas import Schema
@@ -75,6 +75,7 @@ def create_app(
     `instance_id` is the static member id of this slot: a classifier that is killed and started
     again gets its partitions back at once.
     """
+    logging.getLogger(__name__).setLevel(logging.WARNING)  # Faust's "Starting..." of our classes
     transport.register()
     app = ClassifierApp(
         group,

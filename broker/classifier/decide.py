@@ -142,7 +142,9 @@ class Decider:
             rules.routing,
         )
         if isinstance(chosen, NoDecision):
-            problem = Failure("routing", str(chosen.reason), f"Nobody can take it: {chosen.sentence}.")
+            problem = Failure(
+                "routing", str(chosen.reason), f"Nobody can take it: {chosen.sentence}."
+            )
             return self.fail(record, prompt, problem, now, lane=lane, weight=weight, tokens=tokens)
         work = Work(
             id=prompt.id,
@@ -222,7 +224,9 @@ class Decider:
         completion = self._completion(
             record, prompt, "failed", problem, now, lane=lane, weight=weight, tokens=tokens
         )
-        return Outcome("failed", (completion, self._dead_letter(record, problem, now)), problem.code)
+        return Outcome(
+            "failed", (completion, self._dead_letter(record, problem, now)), problem.code
+        )
 
     def _completion(
         self,

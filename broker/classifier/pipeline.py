@@ -15,6 +15,7 @@ from broker.classifier.rebuild import Job, Rebuild
 from broker.classifier.transport import Batch, Position
 from broker.classifier.windows import Remembered, Windows
 from broker.log.transactions import Unit
+from broker.records.errors import WeighbridgeError
 from broker.records.incoming import InputRecord
 from broker.telemetry.logs import get_logger
 
@@ -60,6 +61,8 @@ class Assigned:
     epoch: int
     remembered: Remembered
     ready: bool = False
+    batches: int = 0
+    """Taken so far; the number of the next one."""
 
 
 @dataclass(slots=True)
@@ -68,8 +71,12 @@ class Pending:
 
     units: int = 0
     size: int = 0
-    since: float | None = None
-    """When the oldest of it was submitted, or the last commit if that was later (monotonic)."""
+
+
+class BatchLostError(WeighbridgeError):
+    """A batch did not arrive in its turn: going on would leave its records without an answer."""
+
+    default_code = "batch_lost"
 
 
 class Pipeline:
@@ -85,6 +92,8 @@ class Pipeline:
         windows: Windows,
         make_rebuild: Callable[[Mapping[int, Job]], Rebuild],
         counting: Counting,
+        before_slice: Callable[[], None],
+        on_failed: Callable[[BaseException], None],
         flush_s: float = 3.0,
     ) -> None:
         self._topic = topic
@@ -94,6 +103,8 @@ class Pipeline:
         self._windows = windows
         self._make_rebuild = make_rebuild
         self._counting = counting
+        self._before_slice = before_slice
+        self._on_failed = on_failed
         self._flush_s = flush_s
         self._assigned: dict[int, Assigned] = {}
         self._leaving: set[int] = set()
@@ -101,13 +112,20 @@ class Pipeline:
         self._room = asyncio.Event()
         self._taking = True
         self.pending = Pending()
+        self.fetched = self.decided = self.committed = 0
         self._epoch = 0
+        self._in_force = False
         self._log = get_logger(room="classifier")
 
     @property
     def partitions(self) -> Collection[int]:
         """The partitions that are ours now."""
         return list(self._assigned)
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether an assignment is in force; it may be of no partition at all."""
+        return self._in_force
 
     @property
     def not_ready(self) -> int:
@@ -118,13 +136,13 @@ class Pipeline:
         """Begin an assignment: progress from the committed positions, windows up to them."""
         self._halt()
         self._epoch = epoch
+        self._in_force = True
         self.pending = Pending()
+        self.fetched = self.decided = 0
         self._windows.assign(set(positions))
         jobs: dict[int, Job] = {}
         for partition, position in positions.items():
-            self._progress.assign(
-                (self._topic, partition), epoch, position.base, position.metadata
-            )
+            self._progress.assign((self._topic, partition), epoch, position.base, position.metadata)
             remembered = self._windows.of(partition)
             self._assigned[partition] = Assigned(epoch, remembered)
             jobs[partition] = Job(remembered, position.base, position.first)
@@ -179,19 +197,40 @@ class Pipeline:
             if not one.ready:  # half filled, and its thread may not have noticed yet
                 self._windows.forget(partition)
         self._assigned.clear()
+        self._in_force = False
         self._room.set()
 
+    def on_fetched(self, records: int) -> None:
+        """So many records are on their way to `take`."""
+        self.fetched += records
+
     async def take(self, batch: Batch) -> None:
-        """Decide on the records of a batch, slice by slice, as the writer has room."""
+        """Decide on a batch. Never raises: Faust would go on, and this batch would be lost."""
+        try:
+            await self._take(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, no later record may be decided
+            self.stop_taking()
+            self._on_failed(error)
+
+    async def _take(self, batch: Batch) -> None:
+        """Slice by slice, as the writer has room."""
         one = self._assigned.get(batch.partition)
         if one is None or one.epoch != batch.epoch:
             return  # fetched before a rebalance; it is read again by whoever owns it now
+        if batch.number != one.batches:
+            raise BatchLostError(
+                f"Batch {one.batches} of partition {batch.partition} did not arrive.",
+                mend="The classifier ends and reads from the committed offset again.",
+            )
+        one.batches += 1
         at = 0
         while at < len(batch.records):
             room = await self._wait_for_room(one, batch.partition)
             if not room:
                 return
+            before = at
             at = self._decide_slice(one, batch, at, min(SLICE, room))
+            self.decided += at - before
             await asyncio.sleep(0)
 
     async def _wait_for_room(self, one: Assigned, partition: int) -> int:
@@ -208,6 +247,7 @@ class Pipeline:
         return 0
 
     def _decide_slice(self, one: Assigned, batch: Batch, at: int, most: int) -> int:
+        self._before_slice()
         now, began = time.time(), time.perf_counter()
         end = min(len(batch.records), at + most)
         place = (self._topic, batch.partition)
@@ -245,11 +285,8 @@ class Pipeline:
     def _submit(self, units: Sequence[Unit], size: int) -> None:
         if not units:
             return
-        pending = self.pending
-        if not pending.units:
-            pending.since = time.monotonic()
-        pending.units += len(units)
-        pending.size += size
+        self.pending.units += len(units)
+        self.pending.size += size
         self._writer.submit(units)
 
     def on_committed(self, units: Sequence[Unit]) -> None:
@@ -259,5 +296,5 @@ class Pipeline:
         pending.units = max(0, pending.units - len(mine))
         sizes = (len(unit.tag.value or b"") for unit in mine if isinstance(unit.tag, InputRecord))
         pending.size = max(0, pending.size - sum(sizes))
-        pending.since = time.monotonic() if pending.units else None
+        self.committed += len(mine)
         self._room.set()

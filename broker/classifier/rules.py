@@ -63,9 +63,7 @@ def rules_of(settings: Settings, there: Shapes) -> Rules:
             catalog.models, catalog.default_models, catalog.providers, counts[names.completions]
         ),
         thresholds=settings.lane_plan(),
-        lanes={
-            provider: settings.lane_plan(counts[topic]) for provider, topic in work.items()
-        },
+        lanes={provider: settings.lane_plan(counts[topic]) for provider, topic in work.items()},
         routing=RoutingRules(
             wait_limits={
                 "light": given.light_wait_s,

@@ -1,4 +1,4 @@
-"""How many tokens the input of a prompt has: counted, or estimated where counting takes too long."""
+"""How many tokens the input of a prompt has: counted, or estimated where that takes too long."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal

@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 
 from broker.classifier.record_batches import use_forgiving_records
-from broker.classifier.stable_offsets import Start, StableOffsets
+from broker.classifier.stable_offsets import StableOffsets, Start
 
 SCHEME: Final = "weighbridge"
 FETCH_WAIT_MS: Final = 200
@@ -34,10 +35,15 @@ NOT_ALL_READY_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one partition as one fetch brought them, read in the assignment `epoch`."""
+    """Records of one partition as one fetch brought them, read in the assignment `epoch`.
+
+    `number` counts the batches of the partition in this epoch from 0: with it whoever takes them
+    knows that none was left out on the way.
+    """
 
     partition: int
     epoch: int
+    number: int
     records: list[Any]
 
 
@@ -61,6 +67,9 @@ class Intake(Protocol):
 
     async def on_revoked(self, *, member: bool) -> None:
         """Last chance to commit. `member` is False when the group has put us out already."""
+
+    def on_fetched(self, records: int) -> None:
+        """So many records are on their way to the agent."""
 
     def is_ready(self, partition: int) -> bool:
         """Whether records of the partition may be delivered now; asked before every fetch."""
@@ -146,15 +155,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             return -1, ""
         return coordinator.generation, coordinator.member_id
 
-    def progress(self, partition: int) -> tuple[int | None, int | None]:
-        """Next offset to read, and the end of what is readable (the last stable offset)."""
+    def progress(self, partition: int) -> int | None:
+        """The next offset to read; None when there is none yet. Any thread may ask."""
         tp = aiokafka.TopicPartition(self.app.connection.topic, partition)
         subscription = getattr(self._consumer, "_subscription", None)
         assignment = getattr(getattr(subscription, "subscription", None), "assignment", None)
         if assignment is None or tp not in assignment.tps:
-            return None, None
+            return None
         state = assignment.state_value(tp)
-        return (state.position if state.has_valid_position else None), state.lso
+        return state.position if state.has_valid_position else None
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
@@ -163,6 +172,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.epoch = 0
+        self._numbers: dict[int, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -187,6 +197,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
             partition: _position(start, firsts.get(partition, 0))
             for partition, start in starts.items()
         }
+        self._numbers = dict.fromkeys(positions, 0)
         self.app.connection.intake.on_assigned(self.epoch, positions)
         await self._thread.seek_all({p: position.base for p, position in positions.items()})
 
@@ -210,11 +221,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
         all_ready = len(ready) == len(self._get_active_partitions())
         records = await self._thread.getmany(ready, GETMANY_S if all_ready else NOT_ALL_READY_S)
         for tp, batch in records.items():
-            # Both may change during any wait in here. What is thrown away is fetched again: a
-            # changed epoch means that a seek has been made, or is to be made before the flow goes on.
+            # Both may change during any wait in here. What is thrown away is fetched again: with a
+            # changed epoch a seek has been made, or will be before the flow goes on.
             if not self.flow_active or self.epoch != epoch:
                 return
-            await self.wait_first(self.callback(self._message(tp, epoch, batch)), self._suspended())
+            number = self._numbers[tp.partition]
+            self._numbers[tp.partition] = number + 1
+            message = self._message(tp, Batch(tp.partition, epoch, number, batch))
+            self.app.connection.intake.on_fetched(len(batch))
+            await self.wait_first(self.callback(message), self._suspended())
 
     async def _suspended(self) -> None:
         await self.suspend_flow.wait()
@@ -223,9 +238,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
         is_ready = self.app.connection.intake.is_ready
         return {tp for tp in self._get_active_partitions() if is_ready(tp.partition)}
 
-    def _message(self, tp: Any, epoch: int, batch: list[Any]) -> ConsumerMessage:
-        place = TP(tp.topic, tp.partition)
-        last = batch[-1]
+    def _message(self, tp: Any, batch: Batch) -> ConsumerMessage:
+        last = batch.records[-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -234,11 +248,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
             last.timestamp_type,
             None,
             None,
-            Batch(tp.partition, epoch, batch),
+            batch,
             None,
             None,
             None,
-            place,
+            TP(tp.topic, tp.partition),
             generation_id=self.app.consumer_generation_id,
         )
 
@@ -275,6 +289,8 @@ class Transport(driver.Transport):  # type: ignore[misc] # Faust is untyped
 
 def register() -> None:
     """Make the scheme known to Faust, also where the package's entry points are not installed."""
+    # Faust's services log their starts and stops under the module of their class, so here.
+    logging.getLogger(__name__).setLevel(logging.WARNING)
     TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
 
 

@@ -1,0 +1,293 @@
+"""One classifier process, from start to drain."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from broker.classifier.app import ClassifierApp, create_app
+from broker.classifier.counting import Counting
+from broker.classifier.decide import Decider
+from broker.classifier.fence import FaustFence
+from broker.classifier.identity import identifier
+from broker.classifier.pipeline import Pipeline
+from broker.classifier.rebuild import Callbacks, Job, Rebuild
+from broker.classifier.rules import rules_of
+from broker.classifier.stable_offsets import StableOffsets
+from broker.classifier.tokens import token_counter
+from broker.classifier.topic_shapes import read_shapes
+from broker.classifier.transport import Connection
+from broker.classifier.watchdog import Look, StalledError, Watchdog
+from broker.classifier.windows import Windows
+from broker.core.pacing import Pacing
+from broker.core.provider_view import ProviderView
+from broker.log.aiokafka_security import aiokafka_security
+from broker.log.clients import (
+    admin_config,
+    bootstrap_servers,
+    client_options,
+    consumer_config,
+    producer_config,
+)
+from broker.log.progress_book import ProgressBook
+from broker.log.provider_states import ProviderStatesReader
+from broker.log.topic_names import TopicNames
+from broker.log.transactions import TransactionalWriter, Unit
+from broker.records.errors import WeighbridgeError
+from broker.settings import Settings
+from broker.telemetry.logs import get_logger
+from broker.telemetry.metrics import ClassifierMetrics
+from broker.telemetry.ops_server import OpsServer
+
+DRAIN_S: Final = 8.0
+STOP_S: Final = 6.0
+PATIENCE_S: Final = 60.0
+"""How long nothing may move before the watchdog ends the process: longer than any rebalance."""
+BEAT_S: Final = 0.5
+
+
+class ClassifierFailedError(WeighbridgeError):
+    """Something went wrong that only a new process can mend."""
+
+    default_code = "classifier_failed"
+
+
+class ClassifierProcess:
+    """`slot` names this classifier among those of one deployment: one process a slot, no two."""
+
+    def __init__(self, settings: Settings, slot: int) -> None:
+        self._settings = settings
+        self._slot = slot
+        self._names = TopicNames(settings.kafka.prefix)
+        self._group = f"{settings.kafka.prefix}.classifier"
+        self._log = get_logger(room="classifier", slot=slot)
+        self._metrics = ClassifierMetrics()
+        self._ending = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._beats = 0
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then drain; raises WeighbridgeError when it cannot."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        await self._loop.run_in_executor(None, self._prepare)
+        self._compose()
+        ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
+        port = await ops.start(self._settings.ops.host, self._settings.ops.port)
+        self._log.info("ops_listening", host=self._settings.ops.host, port=port)
+        beat = self._loop.create_task(self._beat())
+        try:
+            await self._work()
+        finally:
+            beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+            await ops.stop()
+        if self._failure is not None:
+            raise _told(self._failure) from self._failure
+
+    def _prepare(self) -> None:
+        """What takes time or asks the broker, before anything runs."""
+        settings, names = self._settings, self._names
+        topics = [names.prompts, names.completions, names.dead_letters]
+        topics += [names.work(provider) for provider in settings.providers]
+        self._rules = rules_of(settings, read_shapes(admin_config(settings), topics))
+        self._count_tokens = token_counter(settings.classifier.count_up_to_bytes)
+        self._bootstrap = bootstrap_servers(settings)
+        self._security = aiokafka_security(client_options(settings.kafka.client))
+
+    def _compose(self) -> None:
+        settings = self._settings
+        self._windows = Windows(settings.dedupe.window_s, settings.dedupe.max_ids)
+        self._counting = Counting(self._metrics, self._windows)
+        self._fence = FaustFence(self._group)
+        self._progress = ProgressBook()
+        self._writer = TransactionalWriter(
+            client=producer_config(settings),
+            group=self._group,
+            transactional_id=f"{self._group}-{self._slot}",
+            progress=self._progress,
+            fence=self._fence,
+            pacing=Pacing(),
+            on_committed=self._committed,
+            on_failed=self._fail_from_thread,
+            max_pending=settings.classifier.max_pending,
+        )
+        self._states = ProviderStatesReader(settings)
+        self._view = ProviderView(time.time())
+        self._pipeline = Pipeline(
+            self._names.prompts,
+            decider=Decider(self._rules, self._view, self._count_tokens),
+            writer=self._writer,
+            progress=self._progress,
+            windows=self._windows,
+            make_rebuild=self._make_rebuild,
+            counting=self._counting,
+            before_slice=self._look_at_providers,
+            on_failed=self._fail,
+        )
+        self._offsets = StableOffsets(consumer_config(settings), self._group)
+        self._app: ClassifierApp = create_app(
+            group=self._group,
+            bootstrap=self._bootstrap,
+            connection=Connection(
+                self._pipeline, self._offsets, self._security, self._names.prompts
+            ),
+            take=self._pipeline.take,
+            instance_id=f"{self._group}-{self._slot}",
+            session_timeout_s=settings.kafka.session_timeout_s,
+        )
+        self._watchdog = Watchdog(
+            consumer_config(settings),
+            self._names.prompts,
+            self,
+            patience_s=PATIENCE_S,
+            on_stall=_leave_at_once,
+        )
+
+    async def _work(self) -> None:
+        self._states.start()
+        self._writer.start()
+        crashed = None
+        try:
+            self._fence.watch(self._app.consumer._thread)  # noqa: SLF001 - Faust has no other way to its consumer
+            await self._app.start()
+            crashed = self._loop.create_task(self._app.wait_until_stopped())
+            crashed.add_done_callback(lambda _task: self._ending.set())
+            self._watchdog.start()
+            self._log.info("started", group=self._group)
+            await self._ending.wait()
+            if self._failure is None and self._app.crashed:
+                self._failure = self._app.crash_reason
+        finally:
+            await self._drain()
+            if crashed is not None:
+                crashed.cancel()
+
+    async def _drain(self) -> None:
+        """Stop taking, commit what is decided, leave. Each step has its own end."""
+        self._pipeline.stop_taking()
+        run = partial(self._loop.run_in_executor, None)
+        if self._failure is None:
+            done = await run(self._writer.flush, DRAIN_S)
+            self._log.info("drained", all_committed=done)
+        try:
+            await asyncio.wait_for(self._app.stop(), STOP_S)
+        except TimeoutError:
+            self._log.warning("faust_did_not_stop", after_s=STOP_S)
+        await run(self._watchdog.stop)
+        await run(self._writer.close, STOP_S)
+        await run(self._states.close)
+        await run(self._offsets.close)
+
+    def _make_rebuild(self, jobs: Mapping[int, Job]) -> Rebuild:
+        remembered = {partition: job.remembered for partition, job in jobs.items()}
+
+        def ready(partition: int, seconds: float) -> None:
+            def note() -> None:
+                self._counting.rebuilt(seconds)
+                self._pipeline.on_window_ready(partition, remembered[partition])
+
+            self._loop.call_soon_threadsafe(note)
+
+        return Rebuild(
+            consumer_config(self._settings),
+            self._names.prompts,
+            jobs,
+            window_s=self._settings.dedupe.window_s,
+            identify=identifier(self._rules.catalog),
+            callbacks=Callbacks(ready, self._fail_from_thread),
+        )
+
+    def _look_at_providers(self) -> None:
+        self._view.update(self._states.snapshot())
+
+    def _committed(self, units: Sequence[Unit]) -> None:
+        """On the writer's thread."""
+        self._loop.call_soon_threadsafe(self._pipeline.on_committed, units)
+
+    def _fail_from_thread(self, error: BaseException) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: so has everything else
+            self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._pipeline.stop_taking()
+        self._ending.set()
+
+    def _on_signal(self, number: int) -> None:
+        if self._ending.is_set():
+            os._exit(128 + number)
+        self._log.info("draining", signal=signal.Signals(number).name)
+        self._ending.set()
+
+    async def _beat(self) -> None:
+        while True:
+            self._beats += 1
+            self._counting.windows_are()
+            self._metrics.writer_pending.set(self._pipeline.pending.units)
+            await asyncio.sleep(BEAT_S)
+
+    def _live(self) -> str | None:
+        return None if self._failure is None else str(_told(self._failure))
+
+    def _ready(self) -> str | None:
+        if self._ending.is_set():
+            return "draining"
+        if not self._fence.is_member() or not self._pipeline.is_assigned:
+            return "not in the consumer group yet"
+        filling = self._pipeline.not_ready
+        return f"{filling} dedupe windows are being filled" if filling else None
+
+    def partitions(self) -> Collection[int]:
+        """For the watchdog, from its thread."""
+        return self._pipeline.partitions
+
+    def look(self, at: float, ends: Mapping[int, int]) -> Look:
+        """For the watchdog, from its thread."""
+        pipeline, thread = self._pipeline, self._app.consumer._thread  # noqa: SLF001 - as above
+        return Look(
+            at=at,
+            beats=self._beats,
+            member=self._fence.is_member(),
+            positions={partition: thread.progress(partition) for partition in ends},
+            ends=ends,
+            undecided=max(0, pipeline.fetched - pipeline.decided),
+            decided=pipeline.decided,
+            pending=pipeline.pending.units,
+            committed=pipeline.committed,
+            filling=pipeline.not_ready,
+        )
+
+
+def _told(error: BaseException) -> WeighbridgeError:
+    if isinstance(error, WeighbridgeError):
+        return error
+    return ClassifierFailedError(
+        f"The classifier cannot go on: {type(error).__name__} ({error}).",
+        mend="Start it again; it goes on from the committed offsets. If this repeats, it is a bug.",
+    )
+
+
+def _leave_at_once(error: StalledError) -> None:
+    """The event loop may be the part that hangs, so nothing is asked of it any more."""
+    sys.stderr.write(f"weighbridge: {error}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)
+
+
+def run_classifier(settings: Settings, slot: int) -> Any:
+    """Run one classifier until it is asked to end; on uvloop."""
+    import uvloop  # noqa: PLC0415 - not every importer of this module runs one
+
+    async def main() -> None:
+        await ClassifierProcess(settings, slot).run()
+
+    uvloop.run(main())
