@@ -90,7 +90,15 @@ class Decider:
             if seen.kind is dedupe.Kind.DUPLICATE:
                 return Outcome("duplicate")
             again = seen.kind is dedupe.Kind.SAME
-        outcome = self._judge(record, prompt, sound=sound, now=now)
+        try:
+            outcome = self._judge(record, prompt, sound=sound, now=now)
+        except Exception as error:  # noqa: BLE001 - a defect of ours may end one prompt, not stop a partition
+            problem = Failure(
+                "internal",
+                "internal_error",
+                f"The classifier failed on it: {type(error).__name__}.",
+            )
+            outcome = self.fail(record, prompt, problem, now)
         return replace(outcome, again=True) if again else outcome
 
     def _judge(

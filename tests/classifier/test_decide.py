@@ -1,0 +1,275 @@
+"""What becomes of one record: fabricated records, no Kafka."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+from broker.log.transactions import Output, PartitionSet
+
+from broker.classifier.decide import Decider, Outcome
+from broker.classifier.header_names import EXACT_NAMES
+from broker.classifier.rules import Rules, Shapes, rules_of
+from broker.classifier.tokens import token_counter
+from broker.core.dedupe import DedupeWindow, home_partition
+from broker.core.provider_view import ProviderView
+from broker.log.topic_names import TopicNames
+from broker.records.completion import Completion, decode_completion
+from broker.records.headers import ACCEPTED_AT, ORIGIN
+from broker.records.incoming import Headers, InputRecord
+from broker.records.providers import ProviderState
+from broker.records.times import from_rfc3339
+from broker.records.work import decode_work
+from broker.settings import load_settings
+
+NOW = 1_795_000_000.0
+PARTITIONS = 12
+NAMES = TopicNames("llm")
+COUNT = token_counter(32_768)
+
+
+def rules(most_bytes: Mapping[str, int] | None = None, **sections: Any) -> Rules:
+    settings = load_settings(**sections)
+    topics = [NAMES.prompts, NAMES.completions, NAMES.dead_letters]
+    topics += [NAMES.work(provider) for provider in settings.providers]
+    return rules_of(settings, Shapes(dict.fromkeys(topics, PARTITIONS), most_bytes or {}))
+
+
+class Bench:
+    """One decider with the windows of all partitions."""
+
+    def __init__(self, given: Rules | None = None) -> None:
+        self.view = ProviderView(NOW)
+        self.decider = Decider(given or rules(), self.view, COUNT)
+        self.windows = {p: DedupeWindow(3600.0, 1000) for p in range(PARTITIONS)}
+
+    def decide(self, record: InputRecord, now: float = NOW) -> Outcome:
+        return self.decider.decide(record, self.windows[record.partition], now)
+
+
+def at_home(identity: str, fields: Mapping[str, Any], offset: int = 7) -> InputRecord:
+    value = orjson.dumps({"id": identity, **fields})
+    return record(value, home_partition(identity, PARTITIONS), offset)
+
+
+def record(
+    value: bytes | None, partition: int = 0, offset: int = 7, headers: Headers = ()
+) -> InputRecord:
+    return InputRecord(NAMES.prompts, partition, offset, NOW - 1, b"a key", value, headers)
+
+
+def completion_of(outcome: Outcome) -> Completion:
+    return decode_completion(outcome.outputs[0].value)
+
+
+def header(output: Output, name: str) -> bytes | None:
+    return dict(output.headers).get(name)
+
+
+class TestRouting:
+    def test_a_light_prompt_goes_to_the_preferred_providers_light_lane(self) -> None:
+        outcome = Bench().decide(at_home("a", {"prompt": "Why is the sky blue?"}))
+        (output,) = outcome.outputs
+        work = decode_work(output.value, output.headers)
+        assert outcome.verdict == "routed"
+        assert output.topic == NAMES.work("openai")
+        assert output.partition == PartitionSet(0, 6)
+        assert output.key == b"a"
+        assert work.lane == "light"
+        assert work.input_tokens == 6 + 3
+        assert work.accepted_at == NOW - 1
+        assert work.route[0].provider == "openai"
+        assert header(output, "reason") == work.route[0].reason.encode()
+
+    def test_a_burst_within_a_slice_overflows_by_its_own_weight(self) -> None:
+        bench = Bench()
+        bench.view.update(
+            {name: [state(name, speed=5_000.0)] for name in ("openai", "azure", "google")}
+        )
+        chosen = [
+            bench.decide(at_home(f"p{i}", {"prompt": "hi", "max_tokens": 3000})).provider
+            for i in range(20)
+        ]
+        assert chosen[0] == "openai"
+        assert {"azure", "google"} <= set(chosen)
+
+    def test_batch_priority_has_its_own_lane_whatever_the_weight(self) -> None:
+        outcome = Bench().decide(at_home("b", {"prompt": "hi", "priority": "batch"}))
+        assert outcome.lane == "batch"
+        assert outcome.outputs[0].partition == PartitionSet(11, 1)
+
+    def test_a_pinned_prompt_stays_pinned(self) -> None:
+        outcome = Bench().decide(at_home("c", {"prompt": "hi", "provider": "coreweave"}))
+        assert (outcome.provider, outcome.reason) == ("coreweave", "pinned")
+
+    def test_a_model_that_no_provider_serves_fails_with_a_dead_letter(self) -> None:
+        models: dict[str, Any] = {"chat-small": {"default": True}, "chat-large": {}, "orphan": {}}
+        given = rules(models=models)
+        outcome = Bench(given).decide(at_home("d", {"prompt": "hi", "model": "orphan"}))
+        assert completion_of(outcome).error is not None
+        assert outcome.code == "nobody_serves"
+        assert outcome.outputs[1].topic == NAMES.dead_letters
+
+    def test_a_very_long_text_is_estimated(self) -> None:
+        outcome = Bench().decide(at_home("e", {"prompt": "The quick brown fox. " * 20_000}))
+        assert outcome.how == "estimated"
+        assert outcome.lane == "heavy"
+        assert 70_000 < outcome.input_tokens < 160_000
+
+
+def state(provider: str, speed: float) -> ProviderState:
+    return ProviderState(
+        provider=provider,
+        worker=f"{provider}-0",
+        at=NOW,
+        breaker="closed",
+        in_flight=4,
+        slots=4,
+        waiting=1,
+        waiting_weight=100,
+        speed=speed,
+        waiting_by_lane={},
+        in_flight_by_lane={},
+    )
+
+
+class TestHome:
+    def test_an_id_away_from_home_is_forwarded_once_as_it_came(self) -> None:
+        bench = Bench()
+        home = home_partition("wanderer", PARTITIONS)
+        away = (home + 1) % PARTITIONS
+        value = orjson.dumps({"id": "wanderer", "prompt": "hi"})
+        first = bench.decide(record(value, away, 5, (("x-own", b"\xff"),)))
+        (output,) = first.outputs
+        assert first.verdict == "forwarded"
+        assert (output.topic, output.partition) == (NAMES.prompts, home)
+        assert (output.key, output.value) == (b"a key", value)
+        assert header(output, "x-own") == b"\xff"
+        assert header(output, ORIGIN) == f"{away}-5".encode()
+        accepted = header(output, ACCEPTED_AT)
+        assert accepted is not None
+        assert from_rfc3339(accepted.decode()) == NOW - 1
+        arrived = InputRecord(NAMES.prompts, home, 9, NOW, output.key, output.value, output.headers)
+        second = bench.decide(arrived)
+        assert second.verdict == "routed"
+        assert decode_work(second.outputs[0].value).accepted_at == NOW - 1
+
+    def test_a_forwarded_record_is_never_forwarded_again(self) -> None:
+        bench = Bench()
+        away = (home_partition("x", PARTITIONS) + 1) % PARTITIONS
+        moved = record(b'{"id":"x","prompt":"hi"}', away, 5, ((ORIGIN, b"3-4"),))
+        assert bench.decide(moved).verdict == "routed"
+
+    def test_a_record_without_id_is_at_home_everywhere(self) -> None:
+        bench = Bench()
+        for partition in range(PARTITIONS):
+            outcome = bench.decide(record(b"Why is the sky blue?", partition))
+            assert outcome.outputs[0].key == f"{partition}-7".encode()
+
+    def test_a_bad_record_with_a_readable_id_is_forwarded_like_a_good_one(self) -> None:
+        away = (home_partition("bad", PARTITIONS) + 1) % PARTITIONS
+        assert Bench().decide(record(b'{"id":"bad"}', away)).verdict == "forwarded"
+
+
+class TestSeenBefore:
+    def test_the_second_record_of_an_id_is_dropped(self) -> None:
+        bench = Bench()
+        assert bench.decide(at_home("twice", {"prompt": "hi"}, 3)).verdict == "routed"
+        again = bench.decide(at_home("twice", {"prompt": "something else"}, 4))
+        assert (again.verdict, again.outputs) == ("duplicate", ())
+
+    def test_a_record_read_again_is_not_its_own_duplicate(self) -> None:
+        bench = Bench()
+        first = bench.decide(at_home("crash", {"prompt": "hi"}, 3))
+        second = bench.decide(at_home("crash", {"prompt": "hi"}, 3))
+        assert first.again is False
+        assert (second.verdict, second.again) == ("routed", True)
+        assert second.outputs == first.outputs
+
+    def test_a_good_record_after_a_bad_one_of_the_same_id_is_a_duplicate(self) -> None:
+        bench = Bench()
+        assert bench.decide(at_home("same", {}, 3)).verdict == "failed"
+        assert bench.decide(at_home("same", {"prompt": "hi"}, 4)).verdict == "duplicate"
+
+
+class TestEndings:
+    def test_a_deadline_that_has_passed_ends_as_expired_without_a_dead_letter(self) -> None:
+        outcome = Bench().decide(at_home("late", {"prompt": "hi", "timeout_s": 0.5}))
+        completion = completion_of(outcome)
+        assert outcome.verdict == "expired"
+        assert len(outcome.outputs) == 1
+        assert (completion.status, completion.calls) == ("expired", 0)
+
+    def test_a_failed_completion_goes_where_the_reply_is_awaited(self) -> None:
+        given = record(b"{broken", 2, 5, (("reply-partition", b"4"),))
+        outcome = Bench().decide(given)
+        assert outcome.outputs[0].partition == 4
+        assert completion_of(outcome).id == "2-5"
+
+    def test_by_key_a_completion_stays_beside_its_prompt(self) -> None:
+        given = rules(completions={"partition_by": "key"})
+        outcome = Bench(given).decide(at_home("k", {}))
+        assert outcome.outputs[0].partition == home_partition("k", PARTITIONS)
+
+    @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff\xfe", b'{"id":"q"}'])
+    def test_a_dead_letter_has_the_original_key_bytes_and_headers(
+        self, value: bytes | None
+    ) -> None:
+        home = home_partition("q", PARTITIONS)
+        outcome = Bench().decide(record(value, home, 5, (("x", b"\xff\x00"), ("y", b""))))
+        letter = outcome.outputs[1]
+        assert (letter.key, letter.value) == (b"a key", value)
+        assert letter.headers[-2:] == (("x", b"\xff\x00"), ("y", b""))
+        assert header(letter, "dlt-topic") == NAMES.prompts.encode()
+        assert header(letter, "dlt-offset") == b"5"
+        assert header(letter, "dlt-error") == outcome.code.encode()
+
+
+class TestSize:
+    def test_a_work_record_that_is_too_large_fails(self) -> None:
+        given = rules(most_bytes={NAMES.work("openai"): 5_000, NAMES.dead_letters: 10_000})
+        outcome = Bench(given).decide(at_home("big", {"prompt": "x" * 5_000}))
+        assert outcome.code == "too_large"
+        assert outcome.outputs[1].value is not None
+
+    def test_a_prompt_that_cannot_be_forwarded_for_its_size_fails_where_it_is(self) -> None:
+        away = (home_partition("big", PARTITIONS) + 1) % PARTITIONS
+        value = orjson.dumps({"id": "big", "prompt": "x" * 5_000})
+        given = rules(most_bytes={NAMES.prompts: 5_100, NAMES.dead_letters: 9_000})
+        outcome = Bench(given).decide(record(value, away))
+        assert (outcome.verdict, outcome.code) == ("failed", "too_large")
+        assert completion_of(outcome).id == "big"
+
+    def test_a_dead_letter_without_room_for_the_value_still_names_its_place(self) -> None:
+        given = rules(most_bytes={NAMES.dead_letters: 2_000})
+        outcome = Bench(given).decide(record(b"{" + b"x" * 5_000, 3, 9))
+        letter = outcome.outputs[1]
+        assert letter.value is None
+        assert header(letter, "dlt-offset") == b"9"
+
+
+class TestHeaderNames:
+    @pytest.mark.parametrize("name", ["a\udcff", "a\x00b", "\ufffd"])
+    def test_a_name_that_is_no_text_fails_and_keeps_its_bytes(self, name: str) -> None:
+        home = home_partition("h", PARTITIONS)
+        given = record(b'{"id":"h","prompt":"hi"}', home, 5, ((name, b"1"), ("ok", b"2")))
+        outcome = Bench().decide(given)
+        letter = outcome.outputs[1]
+        assert outcome.code == "invalid_header"
+        assert completion_of(outcome).id == "h"
+        names = [name.encode("utf-8", "surrogateescape"), b"ok"]
+        assert header(letter, EXACT_NAMES) == ",".join(n.hex() for n in names).encode()
+        for output in outcome.outputs:
+            for written, _ in output.headers:
+                written.encode()  # librdkafka takes it
+                assert "\x00" not in written
+
+
+def test_a_defect_in_weighing_ends_one_prompt_and_not_the_classifier() -> None:
+    def broken(_texts: object) -> tuple[int, str]:
+        raise ZeroDivisionError
+
+    decider = Decider(rules(), ProviderView(NOW), broken)
+    outcome = decider.decide(record(b"Why is the sky blue?", 2, 5), DedupeWindow(60, 10), NOW)
+    assert (outcome.verdict, outcome.code) == ("failed", "internal_error")
+    assert completion_of(outcome).id == "2-5"
