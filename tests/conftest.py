@@ -9,6 +9,7 @@ import pytest
 
 from broker.log.embedded import EmbeddedKafka, Running
 from broker.log.embedded.jars import JARS_VARIABLE, jars_folder
+from broker.settings import Settings, load_settings
 
 START_DEADLINE_S = 120.0
 """Two shared cores, and perhaps the first fetch of Kafka on this machine."""
@@ -32,6 +33,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def prefix() -> str:
     """A topic prefix that no other test has, such as `t1a2b3c4d`."""
     return f"t{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def settings(kafka: Running, prefix: str) -> Settings:
+    """The default settings on the session's broker under this test's prefix; no topics made."""
+    return load_settings(kafka={"bootstrap": kafka.bootstrap, "prefix": prefix})
 
 
 @pytest.fixture(autouse=True)

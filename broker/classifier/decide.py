@@ -15,7 +15,7 @@ from broker.core.lanes import Lane, lane_for
 from broker.core.provider_view import Candidate
 from broker.core.routing import NoDecision, Request, choose
 from broker.core.weighing import content_of, expected_output, weigh
-from broker.log.transactions import Output, PartitionSet
+from broker.log.units import Output, PartitionSet
 from broker.records import headers as names
 from broker.records.completion import Completion, Failure, Status, encode_completion
 from broker.records.dead_letter import dead_letter_headers

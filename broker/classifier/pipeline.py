@@ -14,7 +14,8 @@ from broker.classifier.decide import Decider
 from broker.classifier.rebuild import Job, Rebuild
 from broker.classifier.transport import Batch, Position
 from broker.classifier.windows import Remembered, Windows
-from broker.log.transactions import Unit
+from broker.log.progress_book import ProgressBook
+from broker.log.units import Unit
 from broker.records.errors import WeighbridgeError
 from broker.records.incoming import InputRecord
 from broker.telemetry.logs import get_logger
@@ -39,19 +40,6 @@ class Writer(Protocol):
 
     def flush(self, deadline_s: float, partitions: Any = None) -> bool:
         """Wait until what is pending is committed; False when it was not in time."""
-
-
-class Progress(Protocol):
-    """What the pipeline needs of the progress book."""
-
-    def assign(self, tp: tuple[str, int], epoch: int, base: int, metadata: str) -> Any:
-        """Begin a partition at its committed position."""
-
-    def delivered(self, tp: tuple[str, int], offset: int) -> bool:
-        """Take note of a record; whether there is anything to do for it."""
-
-    def revoke(self, tp: tuple[str, int]) -> None:
-        """Forget a partition; its units are dropped from now on."""
 
 
 @dataclass(slots=True)
@@ -88,7 +76,7 @@ class Pipeline:
         *,
         decider: Decider,
         writer: Writer,
-        progress: Progress,
+        progress: ProgressBook,
         windows: Windows,
         make_rebuild: Callable[[Mapping[int, Job]], Rebuild],
         counting: Counting,
@@ -142,7 +130,11 @@ class Pipeline:
         self._windows.assign(set(positions))
         jobs: dict[int, Job] = {}
         for partition, position in positions.items():
-            self._progress.assign((self._topic, partition), epoch, position.base, position.metadata)
+            place = (self._topic, partition)
+            restored = self._progress.assign(place, epoch, position.base, position.metadata)
+            if restored.problem:
+                # Nothing past the base counts as done: it is decided again, never left out.
+                self._log.warning("metadata_unreadable", partition=partition, why=restored.problem)
             remembered = self._windows.of(partition)
             self._assigned[partition] = Assigned(epoch, remembered)
             jobs[partition] = Job(remembered, position.base, position.first)

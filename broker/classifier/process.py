@@ -37,7 +37,8 @@ from broker.log.clients import (
 from broker.log.progress_book import ProgressBook
 from broker.log.provider_states import ProviderStatesReader
 from broker.log.topic_names import TopicNames
-from broker.log.transactions import TransactionalWriter, Unit
+from broker.log.transactions import TransactionalWriter
+from broker.log.units import Unit
 from broker.records.errors import WeighbridgeError
 from broker.settings import Settings
 from broker.telemetry.logs import get_logger

@@ -29,6 +29,7 @@ __all__ = ["TopicChange", "TopicNames", "apply_topics", "plan_changes"]
 REQUEST_S = 15.0
 _APPLIED = ("create", "grow", "configure")
 _POLL_S = 0.05
+_ROUNDS = 3
 
 
 def plan_changes(settings: Settings, admin: Mapping[str, Any]) -> tuple[TopicChange, ...]:
@@ -47,20 +48,28 @@ def apply_topics(settings: Settings, admin: Mapping[str, Any]) -> tuple[TopicCha
     would break lanes; NotReadyError when the cluster cannot be asked or does not come round.
     """
     client, where = AdminClient(dict(admin)), _where(admin)
-    changes = _changes(settings, client, where)
+    applied: dict[tuple[str, str], TopicChange] = {}
+    for _ in range(_ROUNDS):
+        todo = _applicable(_changes(settings, client, where))
+        if not todo:
+            break
+        for action in _APPLIED:
+            _apply(client, where, [change for change in todo if change.action == action])
+        _wait_led(client, where, [change.planned for change in todo])
+        # Once more: a topic that another process has just made may have another shape than ours.
+        applied.update({(change.topic, change.action): change for change in todo})
+    return tuple(applied.values())
+
+
+def _applicable(changes: Sequence[TopicChange]) -> tuple[TopicChange, ...]:
     refused = [change for change in changes if change.action == "refuse"]
     if refused:
         raise UsageError(
             "; ".join(f"{change.topic} {change.reason}" for change in refused) + ".",
-            mend="Nothing was changed.",
+            mend="Nothing was changed for it.",
             code="lanes_would_break",
         )
-    applied = tuple(change for change in changes if change.action in _APPLIED)
-    for action in _APPLIED:
-        _apply(client, where, [change for change in applied if change.action == action])
-    if applied:
-        _wait_led(client, where, [change.planned for change in applied])
-    return applied
+    return tuple(change for change in changes if change.action in _APPLIED)
 
 
 def _changes(settings: Settings, client: AdminClient, where: str) -> tuple[TopicChange, ...]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 import pytest
-from broker.log.transactions import Output, PartitionSet
 
 from broker.classifier.decide import Decider, Outcome
 from broker.classifier.header_names import EXACT_NAMES
@@ -14,6 +13,7 @@ from broker.classifier.tokens import token_counter
 from broker.core.dedupe import DedupeWindow, home_partition
 from broker.core.provider_view import ProviderView
 from broker.log.topic_names import TopicNames
+from broker.log.units import Output, PartitionSet
 from broker.records.completion import Completion, decode_completion
 from broker.records.headers import ACCEPTED_AT, ORIGIN
 from broker.records.incoming import Headers, InputRecord

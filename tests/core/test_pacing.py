@@ -90,3 +90,11 @@ def test_a_rate_is_learned_and_forgotten() -> None:
     assert arrivals.rate(2.0) == pytest.approx(200, rel=0.1)
     assert arrivals.rate(4.0) < 1
     assert arrivals.rate(1.0) <= 200 * 1.05  # a clock that steps back
+
+
+@pytest.mark.parametrize(
+    ("rate", "spacing"),
+    [(50, 0.0), (75, 0.010), (100, 0.020), (550, 0.030), (1000, 0.040), (9000, 0.040)],
+)
+def test_spacing_ramps_up(rate: float, spacing: float) -> None:
+    assert PACING.spacing(rate, 0.0) == pytest.approx(spacing)

@@ -304,3 +304,23 @@ def test_the_ledger_of_own_decisions_is_bounded() -> None:
     weight, count = ledger.since("openai", 999.0)
     assert weight == count == pytest.approx(110, abs=12)
     assert ledger.since("azure", 0.0) == (0.0, 0)
+
+
+def test_the_only_provider_is_said_to_be_that() -> None:
+    assert decided(Request("light", 1), able("azure")).reason is Reason.ONLY
+
+
+def test_free_slots_mean_no_wait_and_full_ones_do() -> None:
+    view = ProviderView(0.0)
+    view.update({"openai": [state("openai", 9.0, in_flight=2, slots=4, speed=10.0)]})
+    waits = []
+    for _ in range(3):
+        waits.append(view.candidates(["openai"], 9.0)[0].wait_s)
+        view.sent("openai", 50, 9.0)
+    assert waits == [0.0, 0.0, 10.0]
+
+
+def test_a_speed_nobody_has_measured_speaks_against_nobody() -> None:
+    view = ProviderView(0.0)
+    view.update({"openai": [state("openai", 9.0, waiting_weight=10**6, speed=None)]})
+    assert view.candidates(["openai"], 9.0)[0].wait_s == 0.0

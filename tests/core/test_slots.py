@@ -122,3 +122,8 @@ def test_rules_that_cannot_work_are_refused(total: int, share: float) -> None:
 
 def test_without_a_light_share_every_slot_is_open() -> None:
     assert fill(SlotSharing(SlotRules(5, light_share=0)), {"heavy": 9}) == ["heavy"] * 5
+
+
+@pytest.mark.parametrize(("total", "kept"), [(1, 0), (2, 1), (3, 1), (4, 1), (5, 2), (64, 16)])
+def test_a_quarter_is_kept_for_light_ones(total: int, kept: int) -> None:
+    assert SlotRules(total).kept_for_light == kept

@@ -22,6 +22,7 @@ JARS_VARIABLE = "WEIGHBRIDGE_JARS_DIR"
 FETCHERS = 8
 TRIES = 3
 FETCH_DEADLINE_S = 300.0
+_RETRY_S = 0.5
 _ROOM_NEEDED = 3
 """Free disk must be this many times what is still to come: the jars, the copy in hand, the log."""
 
@@ -170,8 +171,10 @@ def embedded_extra_missing(package: str) -> NotReadyError:
 def _fetch_one(context: Any, jar: LockedJar, folder: Path, ends: float) -> None:
     reason = ""
     for attempt in range(TRIES):
-        if attempt and time.monotonic() + attempt > ends:
-            break
+        if attempt:
+            if time.monotonic() + _RETRY_S > ends:
+                break
+            time.sleep(_RETRY_S)
         try:
             component = context.project(jar.group, jar.artifact).at_version(jar.version)
             artifact = component.artifact()
@@ -189,7 +192,6 @@ def _fetch_one(context: Any, jar: LockedJar, folder: Path, ends: float) -> None:
             _forget(context, jar)
         except RuntimeError:
             reason = "the repository does not have it"
-        time.sleep(0.5 * attempt)
     raise NotReadyError(
         f"Kafka's jar {jar.file_name} could not be fetched: {reason}.",
         mend="The first start needs the network: check it (HTTPS_PROXY is respected), then try "

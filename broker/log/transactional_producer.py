@@ -1,0 +1,212 @@
+"""One transactional producer: librdkafka's, with its errors sorted into what has to be done next."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from broker.log.kafka_errors import kafka_error
+from broker.log.units import Output
+from broker.records.errors import WeighbridgeError
+
+SETTINGS: Final[Mapping[str, Any]] = {
+    "transaction.timeout.ms": 10_000,
+    # Back to back, a transaction meets CONCURRENT_TRANSACTIONS until the markers of the last one
+    # are written; with librdkafka's default of 100 ms that wait would be most of its time.
+    "retry.backoff.ms": 2,
+    "retry.backoff.max.ms": 10,
+    "linger.ms": 0,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 262_144,
+}
+INIT_S: Final = 15.0
+ABORT_S: Final = 10.0
+COMMIT_S: Final = 15.0
+PRODUCE_S: Final = 10.0
+_CLOSE_S: Final = 1.0
+
+
+class Next(Enum):
+    """What has to be done after a failed step of a transaction."""
+
+    ABORT = "abort"
+    """Nothing of it is committed once it is aborted."""
+    REMAKE = "remake"
+    """Its outcome is unknown, or this producer is of no use any more."""
+    REJOIN = "rejoin"
+    """The group does not know this member in this generation: abort, and wait for another."""
+    SHRINK = "shrink"
+    """A record is too large for its topic: abort, and find out which."""
+
+
+_REJOIN = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+    }
+)
+
+
+class TransactionError(Exception):
+    """A step failed; `next` says what to do, `name` is Kafka's word for it, `error` the cause."""
+
+    def __init__(self, step: str, cause: KafkaError) -> None:
+        super().__init__(f"{step}: {cause.name()}")
+        self.step = step
+        self.name: str = cause.name()
+        self.fenced = cause.code() in {KafkaError._FENCED, KafkaError.PRODUCER_FENCED}  # noqa: SLF001 - librdkafka's public constants begin with _
+        self.error: WeighbridgeError = kafka_error(cause, doing=step, where="the broker")
+        self.next = _next(step, cause)
+
+
+def _next(step: str, cause: KafkaError) -> Next:
+    if cause.fatal() or step == "commit" and not cause.txn_requires_abort():
+        return Next.REMAKE
+    if cause.code() in _REJOIN:
+        return Next.REJOIN
+    if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return Next.SHRINK
+    return Next.ABORT
+
+
+class TransactionalProducer:
+    """A producer with a fixed transactional id. Used by one thread."""
+
+    def __init__(self, client: Mapping[str, Any], transactional_id: str) -> None:
+        self._config = {**client, **SETTINGS, "transactional.id": transactional_id}
+        self._producer: Producer | None = None
+        self._too_large = 0
+
+    def open(self) -> None:
+        """Take the id over: what another producer of it left open is ended. Raises TransactionError."""
+        if self._producer is not None:
+            return
+        producer = Producer(self._config)
+        deadline = time.monotonic() + INIT_S
+        while True:
+            try:
+                producer.init_transactions(max(0.1, deadline - time.monotonic()))
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.retriable() and time.monotonic() < deadline:
+                    continue
+                raise TransactionError("init", cause) from error
+            self._producer = producer
+            return
+
+    def discard(self) -> None:
+        """Give this producer up; the next `open` makes another with the same id."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.poll(0)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._step("begin", lambda producer: producer.begin_transaction())
+
+    def produce(
+        self, output: Output, partition: int, on_error: Callable[[KafkaError], None] | None = None
+    ) -> None:
+        """Add a record; `on_error` is told (in `poll` or `commit`) when it could not be written."""
+
+        def told(error: KafkaError | None, _message: object) -> None:
+            if error is not None and on_error is not None:
+                on_error(error)
+
+        deadline = time.monotonic() + PRODUCE_S
+        headers = list(output.headers) or None
+        more: dict[str, Any] = {} if on_error is None else {"on_delivery": told}
+        while True:
+            try:
+                self._step(
+                    "produce",
+                    lambda producer: producer.produce(
+                        output.topic,
+                        value=output.value,
+                        key=output.key,
+                        partition=partition,
+                        headers=headers,
+                        **more,
+                    ),
+                )
+            except BufferError:
+                self.poll(0.05)
+                if time.monotonic() > deadline:
+                    raise TransactionError("produce", KafkaError(KafkaError._QUEUE_FULL)) from None  # noqa: SLF001 - as above
+                continue
+            return
+
+    def poll(self, timeout_s: float = 0.0) -> None:
+        """Serve delivery reports."""
+        if self._producer is not None:
+            self._producer.poll(timeout_s)
+
+    def flush(self, timeout_s: float = COMMIT_S) -> None:
+        """Wait until every record of the transaction was written or refused."""
+        if self._producer is not None:
+            self._producer.flush(timeout_s)
+
+    def send_offsets(self, offsets: Sequence[TopicPartition], membership: bytes) -> None:
+        """Add the input's offsets, fenced by the membership."""
+        self._step(
+            "send offsets",
+            lambda producer: producer.send_offsets_to_transaction(
+                list(offsets), membership, COMMIT_S
+            ),
+        )
+
+    def commit(self) -> None:
+        """Commit. A TransactionError with `Next.REMAKE` leaves the outcome unknown."""
+        self._step("commit", lambda producer: producer.commit_transaction(COMMIT_S))
+
+    def abort(self) -> None:
+        """Abort. When this fails, the producer has to be made anew."""
+        self._step("abort", lambda producer: producer.abort_transaction(ABORT_S))
+
+    def _step(self, step: str, act: Callable[[Producer], Any]) -> None:
+        if self._producer is None:
+            raise TransactionError(step, KafkaError(KafkaError._STATE))  # noqa: SLF001 - as above
+        try:
+            act(self._producer)
+        except KafkaException as error:
+            raise TransactionError(step, error.args[0]) from error
+
+
+def committed_positions(
+    client: Mapping[str, Any], group: str, partitions: Sequence[tuple[str, int]], deadline_s: float
+) -> dict[tuple[str, int], tuple[int, str]]:
+    """Stable committed offsets and metadata of a group, without joining it.
+
+    Waits for pending transactions (read-committed); raises WeighbridgeError at the deadline. A
+    partition without a commit has offset -1001.
+    """
+    consumer = Consumer(
+        {
+            **{name: value for name, value in client.items() if name not in PRODUCER_ONLY},
+            "group.id": group,
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+        }
+    )
+    try:
+        found = consumer.committed([TopicPartition(*tp) for tp in partitions], deadline_s)
+    except KafkaException as error:
+        raise kafka_error(
+            error.args[0], doing="reading committed offsets", where="the broker"
+        ) from error
+    finally:
+        consumer.close()
+    return {(tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in found}
+
+
+PRODUCER_ONLY: Final = frozenset(
+    {
+        *("acks", "enable.idempotence", "linger.ms", "compression.type", "compression.codec"),
+        *("partitioner", "transactional.id", *SETTINGS),
+    }
+) - {"retry.backoff.ms", "retry.backoff.max.ms"}
