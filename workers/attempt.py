@@ -1,0 +1,245 @@
+"""One attempt at a job: journal, call, and what its outcome leads to. It carries nothing out."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from broker.core.breaker import Breaker
+from broker.core.retries import Action, Failure, RetryRules, Step, named, next_step
+from broker.core.routing import Decision, NoDecision, Reason
+from broker.records import completion as completions
+from broker.records.calls import CallEvent, Outcome
+from broker.records.completion import Completion, encode_completion
+from broker.records.errors import WeighbridgeError
+from broker.telemetry.logs import get_logger
+from workers.calling import CallResult, ProviderClient
+from workers.claim_check import ClaimCheck
+from workers.endings import Endings
+from workers.job import Job
+from workers.moving import Mover
+from workers.providers.dialect import Answer
+from workers.tallies import Tallies
+
+JOURNAL_PAUSE_S = 1.0
+"""How long a job rests when the journal did not take the start of its call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """It is tried again here, from `until` on (unix seconds)."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Another provider gets it."""
+
+    to: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """It is done; `value` is the encoded completion."""
+
+    completion: Completion
+    value: bytes = field(repr=False)
+
+
+End = Rest | Move | Finish
+
+
+class Journal(Protocol):
+    """What of the call journal is needed here."""
+
+    async def started(self, event: CallEvent) -> None:
+        """Written and acknowledged; raises WeighbridgeError when it could not be."""
+
+    def ended(self, event: CallEvent) -> None:
+        """To be written; nobody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Everything an attempt needs. `claim_check` opens the store when an answer is too large."""
+
+    provider: str
+    client: ProviderClient
+    journal: Journal
+    wait_for_journal: bool
+    breaker: Breaker
+    rules: RetryRules
+    mover: Mover
+    endings: Endings
+    tallies: Tallies
+    claim_check: Callable[[], ClaimCheck]
+    max_record_bytes: int
+
+    async def run(self, job: Job, ticket: int) -> End:
+        """Call the provider once; `ticket` is the breaker's, and is given back to it."""
+        work, attempt, began = job.work, job.calls + 1, time.time()
+        if not await self._journaled(job, attempt, began):
+            self.breaker.unheard(ticket)
+            return Rest(began + JOURNAL_PAUSE_S)
+        job.calls = attempt
+        job.calls_here += 1
+        if job.first_call_at is None:
+            job.first_call_at = began
+            self.tallies.queued(job.lane, began - work.accepted_at)
+        try:
+            result = await self.client.call(work, attempt)
+        except BaseException:
+            # Cancelled: the partition is another's now, or the process ends.
+            self.breaker.unheard(ticket)
+            self._note(job, "stop", CallResult(time.time() - began), code="given_up")
+            raise
+        job.provider_s += result.seconds
+        if result.answer is None:
+            return self._failed(job, result, ticket)
+        self.breaker.succeeded(ticket, time.time())
+        self.tallies.speed.measured(work.weight, result.seconds)
+        if result.first_token_s is not None:
+            self.tallies.first_token(job.lane, result.first_token_s)
+        return await self._answered(job, result, result.answer)
+
+    def failed(self, job: Job, code: str, message: str) -> Finish:
+        """An end for a job that this worker itself failed at."""
+        return self._finish(job, "failed", completions.Failure("internal", code, message))
+
+    def expired(self, job: Job) -> Finish:
+        """An end for a job whose deadline has come."""
+        called = "before it was answered" if job.calls else "before it could be sent to a provider"
+        error = completions.Failure(
+            "expired", "deadline_passed", f"The deadline of the prompt passed {called}."
+        )
+        return self._finish(job, "expired", error)
+
+    def _finish(self, job: Job, status: completions.Status, error: completions.Failure) -> Finish:
+        completion = self.endings.completion(job, status, time.time(), error=error)
+        return Finish(completion, encode_completion(completion))
+
+    async def _answered(self, job: Job, result: CallResult, answer: Answer) -> Finish:
+        error = None
+        if answer.refusal is not None:
+            error = completions.Failure(
+                "refused", answer.refusal, "The provider refused to answer.", result.status
+            )
+        completion = self.endings.completion(
+            job,
+            "succeeded" if error is None else "refused",
+            time.time(),
+            answer=answer,
+            error=error,
+        )
+        self._note(
+            job, "ok" if error is None else "stop", result, answer.refusal, answered=completion
+        )
+        value = encode_completion(completion)
+        if len(value) > self.max_record_bytes:
+            try:
+                completion = await self.claim_check().check_in(completion)
+            except WeighbridgeError as problem:
+                get_logger().warning("store_failed", id=job.work.id, code=problem.code)
+                return self.failed(job, problem.code, problem.message)
+            value = encode_completion(completion)
+        return Finish(completion, value)
+
+    def _failed(self, job: Job, result: CallResult, ticket: int) -> End:
+        if result.expired:
+            self.breaker.unheard(ticket)
+            self._note(job, "stop", result, "deadline_passed")
+            return self.expired(job)
+        now = time.time()
+        failure = Failure(
+            status=result.status,
+            code=None if result.transport is not None else result.code,
+            transport=result.transport,
+            retry_after_s=result.retry_after_s,
+            calls=job.calls,
+            calls_here=job.calls_here,
+            deadline=job.work.deadline,
+        )
+        job.last_failure = named(failure)
+        chosen = self.mover.choose(job, job.last_failure, now)
+        failure = replace(failure, alone=not is_able(chosen))
+        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
+        step = next_step(failure, self.rules, now=now, jitter=jitter)
+        if step.unhealthy:
+            self.breaker.failed(ticket, now)
+        else:
+            self.breaker.unheard(ticket)
+        if step.action is Action.MOVE:
+            # Once more, for the route to tell the whole reason.
+            chosen = self.mover.choose(job, step.why, now)
+        return self._follow(job, result, step, chosen, now)
+
+    def _follow(
+        self, job: Job, result: CallResult, step: Step, chosen: Decision | NoDecision, now: float
+    ) -> End:
+        code = result.code or (None if result.status is None else str(result.status))
+        if step.action is Action.RETRY:
+            self._note(job, "retry", result, code)
+            job.retries = True
+            return Rest(now + step.after_s)
+        message = result.message
+        if step.action is Action.MOVE:
+            if isinstance(chosen, Decision):
+                self._note(job, "move", result, code)
+                return Move(chosen)
+            message = f"{message} No other provider can take it: {chosen.sentence}."
+        self._note(job, "stop", result, code)
+        error = completions.Failure(result.kind, code or "unknown", message, result.status)
+        return self._finish(job, "refused" if step.action is Action.REFUSED else "failed", error)
+
+    async def _journaled(self, job: Job, attempt: int, now: float) -> bool:
+        work = job.work
+        written = self.journal.started(
+            CallEvent(work.id, work.tenant, self.provider, work.model, attempt, "started", now)
+        )
+        if not self.wait_for_journal:
+            return True
+        try:
+            await written
+        except WeighbridgeError as error:
+            get_logger().warning("journal_failed", id=work.id, code=error.code)
+            return False
+        return True
+
+    def _note(
+        self,
+        job: Job,
+        outcome: Outcome,
+        result: CallResult,
+        code: str | None = None,
+        *,
+        answered: Completion | None = None,
+    ) -> None:
+        """Write the end of a call into the journal and the metrics."""
+        work, first = job.work, result.first_token_s
+        self.tallies.called(job.lane, outcome, code or "", result.seconds)
+        self.journal.ended(
+            CallEvent(
+                work.id,
+                work.tenant,
+                self.provider,
+                work.model,
+                job.calls,
+                "ended",
+                time.time(),
+                outcome=outcome,
+                http_status=result.status,
+                code=code,
+                ms=round(result.seconds * 1000),
+                first_token_ms=None if first is None else round(first * 1000),
+                input_tokens=None if answered is None else answered.input_tokens,
+                output_tokens=None if answered is None else answered.output_tokens,
+                cost_usd=None if answered is None else answered.cost_usd,
+            )
+        )
+
+
+def is_able(chosen: Decision | NoDecision) -> bool:
+    """Whether a choice is a provider that is likely to do it, rather than the least bad one."""
+    return isinstance(chosen, Decision) and chosen.reason not in (Reason.SILENT, Reason.LEAST_BAD)

@@ -1,0 +1,220 @@
+"""How a piece of work ends, as what the transactional writer commits for it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
+
+from broker.core.dedupe import home_partition
+from broker.core.lanes import LanePlan
+from broker.log.topic_names import TopicNames
+from broker.log.transactions import Output, PartitionSet, Unit
+from broker.records.completion import Completion, Failure, Status, encode_completion
+from broker.records.dead_letter import dead_letter_headers
+from broker.records.headers import completion_headers
+from broker.records.ids import is_valid_id
+from broker.records.incoming import Source
+from broker.records.times import to_rfc3339
+from broker.records.work import RouteStep, Work, encode_work, work_headers
+from workers.job import Job, Place, UnreadableWork
+from workers.providers.dialect import Answer
+
+_LONGEST_NAME: Final = 256
+_NOWHERE: Final = Source(-1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """US dollars for a million tokens; None where they are not known."""
+
+    input: float | None = None
+    output: float | None = None
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
+        """What a call cost; None when a price is missing."""
+        if self.input is None or self.output is None:
+            return None
+        return round((input_tokens * self.input + output_tokens * self.output) / 1e6, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where records go. `work_lanes` holds the lanes of each provider's work topic."""
+
+    provider: str
+    topics: TopicNames
+    completion_partitions: int
+    dead_letter_partitions: int
+    work_lanes: Mapping[str, LanePlan]
+    by_key: bool = False
+
+    def completion_place(self, prompt_id: str, reply_partition: int | None) -> int | PartitionSet:
+        """The partition a completion goes to, or all, for the writer to choose among."""
+        count = self.completion_partitions
+        if reply_partition is not None and 0 <= reply_partition < count:
+            return reply_partition
+        if self.by_key:
+            return home_partition(prompt_id, count)
+        return PartitionSet(0, count)
+
+
+class Endings:
+    """Makes completions, moves and dead letters of one provider's worker."""
+
+    def __init__(self, deployment: Deployment, prices: Prices, models: Mapping[str, str]) -> None:
+        self._deployment = deployment
+        self._prices = prices
+        self._models = models
+
+    def completion(
+        self,
+        job: Job,
+        status: Status,
+        now: float,
+        *,
+        answer: Answer | None = None,
+        error: Failure | None = None,
+    ) -> Completion:
+        """The completion of a job that ends at `now`; a refusal keeps the provider's body."""
+        work = job.work
+        tokens_in = tokens_out = 0
+        cost = None
+        if answer is not None:
+            tokens_in = work.input_tokens if answer.input_tokens is None else answer.input_tokens
+            tokens_out = answer.output_tokens or 0
+            cost = self._prices.cost(tokens_in, tokens_out)
+        began = now if job.first_call_at is None else job.first_call_at
+        return Completion(
+            id=work.id,
+            tenant=work.tenant,
+            status=status,
+            kind=work.kind,
+            model=work.model,
+            provider=self._deployment.provider,
+            provider_model=self._models.get(work.model, ""),
+            lane=job.lane,
+            weight=work.weight,
+            input_tokens=tokens_in or work.input_tokens,
+            output_tokens=tokens_out,
+            cost_usd=cost,
+            accepted_at=work.accepted_at,
+            completed_at=now,
+            queued_ms=max(0, round((began - work.accepted_at) * 1000)),
+            provider_ms=round(job.provider_s * 1000),
+            calls=job.calls,
+            route=work.route,
+            error=error,
+            metadata=work.metadata,
+            text=answer.text if answer is not None and status == "succeeded" else None,
+            body=None if answer is None else answer.body,
+        )
+
+    def completed(self, job: Job, completion: Completion, value: bytes) -> Unit:
+        """The unit that commits a completion; `value` is its encoding."""
+        return _unit(job.place, (self._completion_output(completion, value, job.work),), job)
+
+    def _completion_output(self, completion: Completion, value: bytes, work: Work) -> Output:
+        headers = completion_headers(
+            work.headers,
+            prompt_id=completion.id,
+            status=completion.status,
+            provider=completion.provider,
+            lane=completion.lane,
+            at=to_rfc3339(completion.completed_at),
+        )
+        return Output(
+            self._deployment.topics.completions,
+            self._deployment.completion_place(work.id, work.reply_partition),
+            completion.id.encode(),
+            value,
+            headers,
+        )
+
+    def moved(self, job: Job, to: str, reason: str, now: float) -> Unit:
+        """The unit that hands the work to another provider."""
+        work = job.work.moved(RouteStep(to, reason, now), attempt=job.calls)
+        lanes = self._deployment.work_lanes[to].partitions
+        own = lanes[job.lane]
+        output = Output(
+            self._deployment.topics.work(to),
+            PartitionSet(own.start, len(own)),
+            work.id.encode(),
+            encode_work(work),
+            work_headers(work),
+        )
+        return _unit(job.place, (output,), job)
+
+    def unreadable(self, record: UnreadableWork, now: float) -> Unit:
+        """A dead letter, and a failed completion when the record still tells whose it was."""
+        place = record.place
+        outputs = [
+            Output(
+                self._deployment.topics.dead_letters,
+                PartitionSet(0, self._deployment.dead_letter_partitions),
+                record.key,
+                record.value,
+                dead_letter_headers(
+                    record.headers,
+                    topic=place.topic,
+                    partition=place.partition,
+                    offset=place.offset,
+                    stage="worker",
+                    error=record.code,
+                    message=record.message,
+                    attempt=0,
+                    at=now,
+                ),
+            )
+        ]
+        told = _still_told(record.value)
+        if told is not None:
+            job = Job(place, record.lane, record.size, replace(told, headers=record.headers), 0)
+            error = Failure("internal", record.code, record.message)
+            completion = self.completion(job, "failed", now, error=error)
+            value = encode_completion(completion)
+            outputs.append(self._completion_output(completion, value, job.work))
+        return _unit(place, tuple(outputs), record)
+
+
+def _unit(place: Place, outputs: tuple[Output, ...], tag: object) -> Unit:
+    return Unit(place.topic, place.partition, place.offset, place.epoch, outputs, tag)
+
+
+def _still_told(value: bytes | None) -> Work | None:
+    """What an unreadable record says of its prompt, if it says an id: enough to end it."""
+    try:
+        data = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(data, dict):
+        return None
+    prompt_id = data.get("id")
+    if not isinstance(prompt_id, str) or not is_valid_id(prompt_id):
+        return None
+    reply = data.get("reply_partition")
+    return Work(
+        id=prompt_id,
+        tenant=_text(data.get("tenant"), "default"),
+        kind=_text(data.get("kind"), "chat"),
+        model=_text(data.get("model"), ""),
+        priority="standard",
+        provider=None,
+        deadline=None,
+        stream=False,
+        accepted_at=0.0,
+        source=_NOWHERE,
+        reply_partition=reply if isinstance(reply, int) else None,
+        weight=0,
+        lane="",
+        input_tokens=0,
+        expected_output_tokens=0,
+        attempt=0,
+        route=(),
+        fields={},
+        metadata={},
+    )
+
+
+def _text(given: object, otherwise: str) -> str:
+    return given if isinstance(given, str) and len(given) <= _LONGEST_NAME else otherwise

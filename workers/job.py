@@ -1,0 +1,71 @@
+"""One piece of work in this process, from its arrival to its end."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from broker.core.lanes import Lane
+from broker.records.incoming import Headers
+from broker.records.work import Work
+
+
+class JobState(Enum):
+    """Where a job stands. GONE: its partition was taken from us, nothing may come of it."""
+
+    WAITING = "waiting"
+    RESTING = "resting"
+    RUNNING = "running"
+    SETTLED = "settled"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the record stands, and in which assignment (`epoch`) it was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    epoch: int
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Work with its place. `size` is the record's bytes; times are unix seconds.
+
+    `calls` counts provider calls over all providers and processes that are known of, `calls_here`
+    those since the work came to this provider in this process, `provider_s` their time.
+    """
+
+    place: Place
+    lane: Lane
+    size: int
+    work: Work
+    calls: int
+    calls_here: int = 0
+    provider_s: float = 0.0
+    first_call_at: float | None = None
+    state: JobState = JobState.WAITING
+    retries: bool = False
+    """The next call repeats one that failed here, so that it needs the budget's leave."""
+    last_failure: str = ""
+    """What the last call failed of, in words for the route."""
+    task: Any = field(default=None, repr=False)
+    """The asyncio task while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableWork:
+    """A work record that is not in the contract's form, as it was read."""
+
+    place: Place
+    lane: Lane
+    size: int
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(repr=False)
+    code: str
+    message: str
+
+
+Arrival = Job | UnreadableWork

@@ -1,0 +1,45 @@
+"""Where work goes that this provider cannot do: the next one, by the same rules as the first."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from broker.core.provider_view import ProviderView
+from broker.core.routing import Decision, NoDecision, Request, RoutingRules, choose
+from broker.records.prompt import Catalog
+from broker.records.providers import ProviderState
+from workers.job import Job
+
+
+class Mover:
+    """Chooses among the providers that a job has not been with. Used on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        rules: RoutingRules,
+        reports: Callable[[], Mapping[str, Sequence[ProviderState]]],
+        now: float,
+    ) -> None:
+        self._catalog = catalog
+        self._rules = rules
+        self._reports = reports
+        self._view = ProviderView(now)
+
+    def choose(self, job: Job, because: str, now: float) -> Decision | NoDecision:
+        """The next provider, or why there is none. `because` follows this provider's name."""
+        self._view.update(self._reports())
+        work = job.work
+        request = Request(
+            lane=job.lane,
+            weight=work.weight,
+            pin=work.provider,
+            tried=tuple(step.provider for step in work.route),
+            moves=work.moves,
+            because=because,
+        )
+        providers = self._catalog.providers.get(work.model, ())
+        return choose(request, self._view.candidates(providers, now), self._rules)
+
+    def moved(self, job: Job, to: str, now: float) -> None:
+        """Take note of a move, so that the next choice counts it before the reports do."""
+        self._view.sent(to, job.work.weight, now)

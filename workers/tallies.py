@@ -1,0 +1,87 @@
+"""A worker's metrics, with their labels looked up once, and the measured speed of its calls."""
+
+from typing import Any, Final
+
+from broker.core.lanes import LANES, Lane
+from broker.records.providers import BreakerState
+from broker.telemetry.metrics import WorkerMetrics
+from workers.dispatch import Dispatcher
+
+_KEPT: Final = 0.95
+"""Share of what was measured before that each further call leaves standing: about 20 calls count."""
+_BREAKER: Final[dict[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class Speed:
+    """Weight per second of a slot: sums that forget, so that a few tiny calls do not mislead."""
+
+    def __init__(self) -> None:
+        self._weight = 0.0
+        self._seconds = 0.0
+
+    def measured(self, weight: int, seconds: float) -> None:
+        """A call of this weight took so long."""
+        self._weight = self._weight * _KEPT + weight
+        self._seconds = self._seconds * _KEPT + seconds
+
+    def of(self, slots: int) -> float | None:
+        """Token units a second of so many slots; None before the first call."""
+        return slots * self._weight / self._seconds if self._seconds > 0 else None
+
+
+class Tallies:
+    """Counts what happens to jobs."""
+
+    def __init__(self, metrics: WorkerMetrics) -> None:
+        self._metrics = metrics
+        self._children: dict[tuple[Any, ...], Any] = {}
+        self.speed = Speed()
+
+    def called(self, lane: Lane, outcome: str, code: str, seconds: float) -> None:
+        """A call ended."""
+        metrics = self._metrics
+        self._child(metrics.calls, outcome, code).inc()
+        self._child(metrics.call_seconds, lane).observe(seconds)
+
+    def first_token(self, lane: Lane, seconds: float) -> None:
+        """The first of an answer came."""
+        self._child(self._metrics.first_token_seconds, lane).observe(seconds)
+
+    def queued(self, lane: Lane, seconds: float) -> None:
+        """A prompt waited so long for its first call."""
+        self._child(self._metrics.queued_seconds, lane).observe(max(0.0, seconds))
+
+    def completed(self, lane: Lane, status: str, tokens_in: int, tokens_out: int) -> None:
+        """A completion was handed to the committer."""
+        self._child(self._metrics.completions, status, lane).inc()
+        self._child(self._metrics.tokens, "input").inc(tokens_in)
+        self._child(self._metrics.tokens, "output").inc(tokens_out)
+
+    def moved(self, to: str, reason: str) -> None:
+        """Work was handed to another provider."""
+        self._child(self._metrics.moves, to, reason).inc()
+
+    def retried(self, how: str) -> None:
+        """A retry: `paused`, `made`, or `denied` by the budget."""
+        self._child(self._metrics.retries, how).inc()
+
+    def unreadable(self) -> None:
+        """A work record that is none."""
+        self._metrics.bad_work.inc()
+
+    def stands(self, dispatcher: Dispatcher, breaker: BreakerState, pending: int) -> None:
+        """How things stand, for the gauges; called now and then."""
+        metrics = self._metrics
+        running = dispatcher.running
+        for lane in LANES:
+            self._child(metrics.in_flight, lane).set(running[lane])
+            self._child(metrics.waiting, lane).set(dispatcher.waiting[lane])
+        metrics.breaker_open.set(_BREAKER[breaker])
+        metrics.writer_pending.set(pending)
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        key = (id(metric), *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
