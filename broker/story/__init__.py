@@ -1,0 +1,1 @@
+"""What the topics tell: one prompt's story, the audit of all, and dead letters."""

@@ -1,0 +1,66 @@
+"""Our records with only the fields an audit counts; what is not decoded costs next to nothing."""
+
+from typing import Final
+
+import msgspec
+
+from broker.records.times import from_rfc3339
+
+
+class CompletionLine(msgspec.Struct):
+    """Of a completion."""
+
+    id: str
+    status: str
+    accepted_at: str
+    completed_at: str
+    provider: str = ""
+    lane: str = ""
+    cost_usd: float | None = None
+
+    @property
+    def accepted_s(self) -> float:
+        """Unix seconds."""
+        return from_rfc3339(self.accepted_at)
+
+    @property
+    def completed_s(self) -> float:
+        """Unix seconds."""
+        return from_rfc3339(self.completed_at)
+
+
+class Step(msgspec.Struct):
+    """Of one step of a route."""
+
+    provider: str
+
+
+class WorkLine(msgspec.Struct):
+    """Of a work record."""
+
+    id: str
+    lane: str
+    accepted_at: str
+    route: list[Step] = []
+
+    @property
+    def accepted_s(self) -> float:
+        """Unix seconds."""
+        return from_rfc3339(self.accepted_at)
+
+
+class CallLine(msgspec.Struct):
+    """Of a journal record."""
+
+    id: str
+    provider: str
+    attempt: int
+    event: str
+    at: str
+
+
+completion_line: Final = msgspec.json.Decoder(CompletionLine).decode
+work_line: Final = msgspec.json.Decoder(WorkLine).decode
+call_line: Final = msgspec.json.Decoder(CallLine).decode
+UNREADABLE: Final = (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError)
+"""What the decoders raise for a record that is not ours (a null value is a TypeError)."""

@@ -1,0 +1,249 @@
+"""Reading topics from here to there, read-committed, in bounded memory.
+
+A stretch of a partition ends at the last stable offset that it had when it was asked for, so every
+read ends, whatever is written meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from broker.log.clients import consumer_config
+from broker.log.kafka_errors import kafka_error
+from broker.records.errors import NotReadyError
+from broker.records.incoming import Headers, InputRecord
+from broker.settings import Settings
+
+REQUEST_S: Final = 10.0
+STALLED_S: Final = 60.0
+_BATCH: Final = 2_000
+_WAIT_S: Final = 0.25
+_LIMITS: Final[dict[str, Any]] = {
+    # Together they bound what waits in the client, so that memory does not follow the topic.
+    "queued.max.messages.kbytes": 16_384,
+    "fetch.max.bytes": 8 * 1024 * 1024,
+    "fetch.wait.max.ms": 50,
+    "enable.partition.eof": True,
+    "log_level": 0,
+}
+
+Progress = Callable[[str, int, int], None]
+"""Told (topic, offsets passed, offsets in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets from `start` up to and without `end` of one partition."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+class LogReader:
+    """Reads any topic of one cluster; a context manager, for one thread.
+
+    Every method raises NotReadyError when the cluster does not answer or the topic is not there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        config = consumer_config(settings, **_LIMITS, **{"group.id": "weighbridge-reader"})
+        self._where = str(config["bootstrap.servers"])
+        self._consumer = Consumer(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 0 when it is not there."""
+        try:
+            known = self._consumer.list_topics(topic, timeout=REQUEST_S).topics.get(topic)
+        except KafkaException as error:
+            raise kafka_error(error, doing="asking for the topics", where=self._where) from error
+        return 0 if known is None or known.error is not None else len(known.partitions)
+
+    def require(self, topic: str) -> int:
+        """As `partitions`, but a topic that is not there raises NotReadyError."""
+        count = self.partitions(topic)
+        if not count:
+            raise NotReadyError(
+                f"The topic {topic} is not there at {self._where}.",
+                mend="Run `weighbridge topics apply`, or check kafka.prefix in the settings.",
+                code="no_topic",
+            )
+        return count
+
+    def spans(
+        self, topic: str, *, since: float | None = None, until: float | None = None
+    ) -> list[Span]:
+        """All that is committed now, or what was written from `since` and before `until`.
+
+        Times are unix seconds of the records' timestamps. A topic that is not there has none.
+        """
+        count = self.partitions(topic)
+        try:
+            bounds = {
+                number: self._consumer.get_watermark_offsets(
+                    TopicPartition(topic, number), timeout=REQUEST_S
+                )
+                for number in range(count)
+            }
+            starts = self._at(topic, count, since)
+            ends = self._at(topic, count, until)
+        except KafkaException as error:
+            raise kafka_error(error, doing=f"looking into {topic}", where=self._where) from error
+        spans = []
+        for number, (low, high) in bounds.items():
+            start = low if since is None else starts.get(number, high)
+            end = high if until is None else ends.get(number, high)
+            spans.append(Span(topic, number, max(low, start), max(low, min(end, high))))
+        return spans
+
+    def _at(self, topic: str, count: int, at: float | None) -> dict[int, int]:
+        """The first offset at or after a time, by partition; none where nothing is that new."""
+        if at is None or not count:
+            return {}
+        asked = [TopicPartition(topic, number, max(0, int(at * 1000))) for number in range(count)]
+        found = self._consumer.offsets_for_times(asked, timeout=REQUEST_S)
+        return {place.partition: place.offset for place in found if place.offset >= 0}
+
+    def read(self, spans: Sequence[Span], progress: Progress | None = None) -> Iterator[list[Any]]:
+        """The records of these stretches of ONE topic in batches, in order in each partition."""
+        reading = _Reading(spans)
+        if not reading.left:
+            return
+        topic = spans[0].topic
+        self._consumer.assign(
+            [TopicPartition(topic, span.partition, span.start) for span in reading.left.values()]
+        )
+        try:
+            moved = time.monotonic()
+            while reading.left:
+                messages = self._consumer.consume(_BATCH, _WAIT_S)
+                if messages:
+                    moved = time.monotonic()
+                elif time.monotonic() - moved > STALLED_S:
+                    raise self._stalled(topic)
+                batch, ended = reading.take(messages, lambda error: self._check(error, topic))
+                if ended:
+                    self._consumer.pause([TopicPartition(topic, number) for number in ended])
+                if progress is not None:
+                    progress(topic, reading.passed, reading.total)
+                if batch:
+                    yield batch
+        finally:
+            self._consumer.unassign()
+
+    def one(self, topic: str, partition: int, offset: int) -> Any | None:
+        """The record at this place, or None when there is none (any more)."""
+        for span in self.spans(topic):
+            if span.partition == partition and span.start <= offset < span.end:
+                for batch in self.read([Span(topic, partition, offset, offset + 1)]):
+                    return batch[0]
+        return None
+
+    def committed(self, group: str, topic: str) -> dict[int, tuple[int, str]]:
+        """Stable committed offsets of a group with their metadata; partitions without any: none.
+
+        Waits for offsets that a transaction in progress is about to move.
+        """
+        asked = [TopicPartition(topic, number) for number in range(self.partitions(topic))]
+        if not asked:
+            return {}
+        consumer = Consumer(consumer_config(self._settings, **{"group.id": group, "log_level": 0}))
+        try:
+            found = consumer.committed(asked, timeout=REQUEST_S)
+        except KafkaException as error:
+            raise kafka_error(
+                error, doing=f"asking how far {group} is", where=self._where
+            ) from error
+        finally:
+            consumer.close()
+        return {
+            place.partition: (place.offset, place.metadata or "")
+            for place in found
+            if place.offset >= 0
+        }
+
+    def _check(self, error: KafkaError, topic: str) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name begins with _
+            return
+        if error.retriable() or error.code() == KafkaError._TRANSPORT:  # noqa: SLF001 - as above
+            return  # the client tries again; `_stalled` ends it when that does not help
+        raise kafka_error(error, doing=f"reading {topic}", where=self._where)
+
+    def _stalled(self, topic: str) -> NotReadyError:
+        return NotReadyError(
+            f"Kafka at {self._where} gave no record of {topic} for {STALLED_S:.0f} s.",
+            mend="Check the broker; `weighbridge doctor` looks closer.",
+            code="kafka_unreachable",
+        )
+
+
+class _Reading:
+    """How far a read of one topic is."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self.left = {span.partition: span for span in spans if span.start < span.end}
+        self.total = sum(span.end - span.start for span in self.left.values())
+        self._at = {number: span.start for number, span in self.left.items()}
+        self._ended = 0
+
+    @property
+    def passed(self) -> int:
+        """Offsets that were read or skipped."""
+        going = sum(self._at[number] - span.start for number, span in self.left.items())
+        return self._ended + going
+
+    def take(
+        self, messages: Sequence[Any], check: Callable[[KafkaError], None]
+    ) -> tuple[list[Any], list[int]]:
+        """The records among these that were asked for, and the partitions that end with them."""
+        batch, ended = [], []
+        for message in messages:
+            number, error = message.partition(), message.error()
+            span = self.left.get(number)
+            if error is not None:
+                check(error)
+                # At the end of the partition what is left up to `span.end` are markers.
+                at_end = error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - as above
+            else:
+                offset = message.offset()
+                at_end = span is not None and offset >= span.end - 1
+                if span is not None and offset < span.end:
+                    batch.append(message)
+                    self._at[number] = offset + 1
+            if at_end and span is not None:
+                del self.left[number]
+                self._ended += span.end - span.start
+                ended.append(number)
+        return batch, ended
+
+
+def headers_of(message: Any) -> Headers:
+    """A record's headers; none when a name is not text, as the classifier does not believe them."""
+    try:
+        return tuple(message.headers() or ())
+    except UnicodeDecodeError:
+        return ()
+
+
+def input_record(message: Any) -> InputRecord:
+    """A client's message as a record of ours."""
+    return InputRecord(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp_s=max(0, message.timestamp()[1]) / 1000.0,
+        key=message.key(),
+        value=message.value(),
+        headers=headers_of(message),
+    )

@@ -1,0 +1,166 @@
+"""`weighbridge audit` on a real broker, on topics that hold one case of each kind."""
+
+import time
+
+import pytest
+
+from broker.records.times import to_rfc3339
+from broker.settings import Settings
+from tests.cli.running import rows, run
+from tests.story.seeding import Seeder, call_of, completion_of, small, step, work_of
+
+KEYS = [
+    *("accepted", "duplicate_inputs", "completed", "pending", "lost", "duplicates"),
+    *("dead_lettered", "calls", "repeated_calls", "moves", "statuses", "providers", "lanes"),
+    "latency_ms",
+]
+KEYS_OF_ONE = ["completed", "calls", "moves_in", "moves_out", "cost_usd", "latency_ms"]
+
+
+@pytest.fixture
+def seeder(settings: Settings) -> Seeder:
+    return Seeder(small(settings))
+
+
+def test_one_answer_each_moves_calls_and_latencies(seeder: Seeder) -> None:
+    now = time.time()
+    for number in range(20):
+        name = f"p{number}"
+        seeder.prompt(name)
+        seeder.work(work_of(name, now, step("azure")))
+        seeder.call(call_of(name, 1, now))
+        seeder.call(call_of(name, 1, now + 1, ended=True))
+        seeder.completion(completion_of(name, now, 100.0 * (number + 1)))
+    seeder.prompt(None)
+    seeder.prompt("moved")
+    seeder.work(work_of("moved", now, step("azure")))
+    seeder.work(work_of("moved", now, step("azure"), step("google", "azure is off"), attempt=1))
+    seeder.call(call_of("moved", 1, now))
+    seeder.call(call_of("moved", 2, now, provider="google"))
+    seeder.call(call_of("moved", 2, now, provider="google"))
+    seeder.completion(completion_of("moved", now, 50.0, provider="google", status="failed"))
+    seeder.prompt("p3")
+    seeder.flush()
+    ran = run(seeder.settings, "audit", "--json")
+    found = ran.json()
+    assert list(found) == KEYS
+    assert found["accepted"] == 22
+    assert found["completed"] == 21
+    assert found["pending"] == 1
+    assert (found["lost"], found["duplicates"], found["dead_lettered"]) == (0, 0, 0)
+    assert found["duplicate_inputs"] == 1
+    assert (found["calls"], found["repeated_calls"], found["moves"]) == (23, 1, 1)
+    assert found["statuses"] == {"succeeded": 20, "failed": 1}
+    assert set(found["providers"]) == {"azure", "google"}
+    azure, google = found["providers"]["azure"], found["providers"]["google"]
+    assert list(azure) == KEYS_OF_ONE
+    assert (azure["completed"], azure["calls"], azure["moves_out"]) == (20, 21, 1)
+    assert (google["completed"], google["calls"], google["moves_in"]) == (1, 2, 1)
+    assert azure["cost_usd"] == pytest.approx(0.02)
+    assert azure["latency_ms"]["p50"] == pytest.approx(1000, rel=0.02)
+    assert azure["latency_ms"]["p99"] == pytest.approx(2000, rel=0.02)
+    assert found["lanes"]["light"]["completed"] == 21
+    assert found["lanes"]["light"]["calls"] == 23
+    told = run(seeder.settings, "audit").out
+    assert "azure 20 21 0 1 0.0200" in "\n".join(rows(told))
+    assert "every prompt that is due has exactly one completion" in told
+
+
+def test_lost_waiting_and_doubled(seeder: Seeder) -> None:
+    now = time.time()
+    for name in ("lost", "waits", "done-past-base", "twice", "late"):
+        seeder.prompt(name, **({"timeout_s": 3600} if name == "late" else {}))
+    held = seeder.work(work_of("waits", now, step("azure")))
+    gone = seeder.work(work_of("done-past-base", now, step("azure")))
+    seeder.completion(completion_of("twice", now))
+    seeder.completion(completion_of("twice", now))
+    seeder.flush()
+    partition, offset = seeder.place(held)
+    assert seeder.place(gone) == (partition, offset + 1)
+    seeder.commit_out_of_order(
+        f"{seeder.settings.kafka.prefix}.worker.azure",
+        seeder.topics.work("azure"),
+        {partition: offset},
+        [offset + 1],
+    )
+    ran = run(seeder.settings, "audit", "--json", "--grace", "0", expect=4)
+    found = ran.json()
+    assert found["accepted"] == 5
+    assert (found["completed"], found["pending"], found["lost"]) == (1, 2, 2)
+    assert found["duplicates"] == 1
+    told = run(seeder.settings, "audit", "--grace", "0", expect=4).out
+    assert "Lost: " in told
+    assert "done-past-base" in told
+    assert "Completed too often: twice" in told
+    patient = run(seeder.settings, "audit", "--json", "--grace", "3600", expect=4).json()
+    assert (patient["pending"], patient["lost"]) == (4, 0)
+
+
+def test_a_record_away_from_home_and_its_copy_are_one_prompt(seeder: Seeder) -> None:
+    now = time.time()
+    seeder.prompt("wanderer", away=True)
+    seeder.forwarded("wanderer", "1-0", to_rfc3339(now))
+    seeder.prompt("not-yet", away=True)
+    seeder.completion(completion_of("wanderer", now))
+    seeder.flush()
+    found = run(seeder.settings, "audit", "--json").json()
+    assert (found["accepted"], found["completed"], found["pending"]) == (2, 1, 1)
+    assert (found["duplicate_inputs"], found["duplicates"]) == (0, 0)
+
+
+def test_an_id_again_after_the_window_may_be_answered_again(seeder: Seeder) -> None:
+    now = time.time()
+    seeder.prompt("again")
+    seeder.completion(completion_of("again", now))
+    seeder.flush()
+    ends = time.monotonic() + 1.2
+    while time.monotonic() < ends:
+        seeder.flush()
+        time.sleep(0.05)
+    seeder.prompt("again")
+    seeder.completion(completion_of("again", time.time()))
+    seeder.flush()
+    short = {"WEIGHBRIDGE_DEDUPE__WINDOW_S": "1"}
+    found = run(seeder.settings, "audit", "--json", **short).json()
+    assert (found["accepted"], found["completed"], found["duplicates"]) == (1, 1, 0)
+    assert found["duplicate_inputs"] == 0
+    found = run(seeder.settings, "audit", "--json", expect=4).json()
+    assert (found["duplicate_inputs"], found["duplicates"]) == (1, 1)
+
+
+def test_a_time_range_counts_only_its_own(seeder: Seeder) -> None:
+    seeder.prompt("old")
+    seeder.completion(completion_of("old", time.time()))
+    seeder.flush()
+    time.sleep(0.01)
+    middle = to_rfc3339(time.time())
+    time.sleep(0.01)
+    seeder.prompt("old")
+    seeder.prompt("new")
+    seeder.completion(completion_of("new", time.time()))
+    seeder.flush()
+    late = run(seeder.settings, "audit", "--json", "--since", middle).json()
+    assert (late["accepted"], late["completed"], late["duplicate_inputs"]) == (1, 1, 1)
+    early = run(seeder.settings, "audit", "--json", "--until", middle, "--since", "10m").json()
+    assert (early["accepted"], early["completed"], early["duplicate_inputs"]) == (1, 1, 0)
+
+
+def test_foreign_records_are_told_and_do_not_stop_it(seeder: Seeder) -> None:
+    seeder.prompt("sound")
+    seeder.completion(completion_of("sound", time.time()))
+    seeder.write(seeder.topics.completions, b"\xff not ours", 0)
+    seeder.write(seeder.topics.completions, None, 0)
+    seeder.write(seeder.topics.calls, b"[]", 0)
+    seeder.write(seeder.topics.work("azure"), b'{"id": 7}', 0)
+    seeder.flush()
+    told = run(seeder.settings, "audit").out
+    assert "4 records in our topics are not in the contract's form" in told
+
+
+def test_nothing_there_and_nobody_there(settings: Settings) -> None:
+    missing = run(settings, "audit", expect=3)
+    assert "topics apply" in missing.err
+    wrong = run(settings, "audit", "--since", "yesterday", expect=2)
+    assert "RFC 3339" in wrong.err
+    nobody = run(settings, "audit", "--kafka", "127.0.0.1:9", expect=3)
+    assert "127.0.0.1:9" in nobody.err
