@@ -1,41 +1,50 @@
 """The `weighbridge` command; every command is a module of this room."""
 
-import importlib
 import sys
 from typing import Annotated
 
 import typer
 
 from broker import __version__
+from broker.cli.lazy_group import LazyCommand, LazyGroup
 from broker.records.errors import WeighbridgeError
 from broker.supervisor.parent_death import follow_parent
 
+_RUN, _ASK, _LOOK, _PARTS = "Run", "Prompts", "Look closer", "One part each"
+
+COMMANDS = (
+    LazyCommand("up", "Run everything on this machine, until Ctrl-C.", _RUN),
+    LazyCommand("demo", "Replay a real trace with kills and an outage, then audit it.", _RUN),
+    LazyCommand("kafka", "The embedded Apache Kafka: start, stop, status, wipe.", _RUN),
+    LazyCommand("topics", "What should be, what is, what would change.", _RUN),
+    LazyCommand("send", "Send prompts: a text, a JSONL or CSV file, or standard input.", _ASK),
+    LazyCommand("watch", "Show completions as they come.", _ASK),
+    LazyCommand("trace", "Tell one prompt's whole story, from the topics alone.", _ASK),
+    LazyCommand("audit", "Count prompts against completions: lost, duplicates, calls.", _LOOK),
+    LazyCommand("dlt", "Dead letters: list, show, replay.", _LOOK),
+    LazyCommand("doctor", "Say what is wrong and how to mend it.", _LOOK),
+    LazyCommand("config", "Show and check the settings.", _LOOK),
+    LazyCommand("classifier", "Weigh and route prompts.", _PARTS),
+    LazyCommand("worker", "Call one provider.", _PARTS),
+    LazyCommand("simulator", "Stand in for providers: four clouds on one port.", _PARTS),
+)
+
+
+class _Root(LazyGroup):
+    lazy = COMMANDS
+
+
 app = typer.Typer(
     name="weighbridge",
+    cls=_Root,
     help="A durable request broker for LLM prompts over several clouds, on Apache Kafka.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not ready or unreachable, 4 audit found a "
+    "loss or a duplicate.",
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-COMMANDS = (
-    *("up", "demo", "send", "watch", "trace", "audit", "doctor"),
-    *("classifier", "worker"),
-)
-GROUPS = ("kafka", "topics", "dlt", "config", "simulator")
-
-for _name in COMMANDS:
-    try:
-        _module = importlib.import_module(f"broker.cli.{_name}")
-    except ModuleNotFoundError:
-        continue
-    app.command(_name)(getattr(_module, _name))
-for _name in GROUPS:
-    try:
-        _module = importlib.import_module(f"broker.cli.{_name}")
-    except ModuleNotFoundError:
-        continue
-    app.add_typer(_module.app, name=_name)
 
 
 def _version(wanted: bool) -> None:
@@ -51,7 +60,7 @@ def _root(
         typer.Option("--version", callback=_version, is_eager=True, help="Say the version."),
     ] = False,
 ) -> None:
-    """Exit codes: 0 done, 1 failed, 2 usage, 3 not ready or unreachable, 4 audit found a loss."""
+    pass
 
 
 def run() -> None:
@@ -60,7 +69,18 @@ def run() -> None:
     try:
         app()
     except WeighbridgeError as error:
-        sys.stderr.write(f"weighbridge: {error}\n")
+        _say(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw must not print values
+        from broker.cli.crash_note import note_crash
+
+        # Nothing else of the command line: it may be a prompt.
+        names = {command.name for command in COMMANDS}
+        _say(note_crash(error, next((word for word in sys.argv if word in names), None)))
+        sys.exit(1)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"weighbridge: {text}\n")
