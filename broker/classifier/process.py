@@ -119,6 +119,7 @@ class ClassifierProcess:
             on_committed=self._committed,
             on_failed=self._fail_from_thread,
             max_pending=settings.classifier.max_pending,
+            observer=self._metrics,
         )
         self._states = ProviderStatesReader(settings)
         self._view = ProviderView(time.time())

@@ -1,4 +1,4 @@
-"""One transactional producer: librdkafka's, with its errors sorted into what has to be done next."""
+"""One transactional producer: librdkafka's, with its errors sorted by what has to be done next."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from broker.log.kafka_errors import kafka_error
 from broker.log.units import Output
-from broker.records.errors import WeighbridgeError
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "transaction.timeout.ms": 10_000,
@@ -59,12 +58,12 @@ class TransactionError(Exception):
         self.step = step
         self.name: str = cause.name()
         self.fenced = cause.code() in {KafkaError._FENCED, KafkaError.PRODUCER_FENCED}  # noqa: SLF001 - librdkafka's public constants begin with _
-        self.error: WeighbridgeError = kafka_error(cause, doing=step, where="the broker")
+        self.error = kafka_error(cause, doing=step, where="the broker")
         self.next = _next(step, cause)
 
 
 def _next(step: str, cause: KafkaError) -> Next:
-    if cause.fatal() or step == "commit" and not cause.txn_requires_abort():
+    if cause.fatal() or (step == "commit" and not cause.txn_requires_abort()):
         return Next.REMAKE
     if cause.code() in _REJOIN:
         return Next.REJOIN
@@ -82,7 +81,10 @@ class TransactionalProducer:
         self._too_large = 0
 
     def open(self) -> None:
-        """Take the id over: what another producer of it left open is ended. Raises TransactionError."""
+        """Take the id over: what another producer of it left open is ended.
+
+        Raises TransactionError.
+        """
         if self._producer is not None:
             return
         producer = Producer(self._config)

@@ -7,6 +7,9 @@ ORIGIN = "weighbridge-origin"
 ACCEPTED_AT = "weighbridge-accepted-at"
 """When the forwarded prompt was first accepted (RFC 3339)."""
 
+DEAD_LETTER = "dlt-"
+"""How the headers begin that a dead letter has beside those of its record."""
+
 OURS = frozenset({"lane", "weight", "attempt", "reason", "status", "provider", ORIGIN, ACCEPTED_AT})
 """Names that this broker writes; a producer's header of the same name is not carried on."""
 

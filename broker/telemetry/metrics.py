@@ -38,6 +38,16 @@ class _Common:
             "weighbridge_rebalances_total", "Partitions assigned, revoked or lost.", "event"
         )
 
+    def transaction_ended(self, outcome: str, seconds: float, units: int) -> None:
+        """For the transactional writer: one transaction took so long and settled so many."""
+        self.transactions.labels(outcome).inc()
+        self.transaction_seconds.observe(seconds)
+        self.transaction_records.observe(units)
+
+    def writer_recovered(self, why: str) -> None:
+        """For the transactional writer: it had to recover."""
+        self.writer_recoveries.labels(why).inc()
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
