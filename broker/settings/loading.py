@@ -1,7 +1,6 @@
 """Reading the configuration and handing each room what it needs of it."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,12 +10,23 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from broker.core.lanes import LanePlan, default_ranges
+from broker.core.routing import RoutingRules
 from broker.records.errors import UsageError
 from broker.records.prompt import Catalog, Kind
+from broker.settings.origins import BETWEEN, PREFIX, Origins
+from broker.settings.problems import (
+    InvalidSettingsError,
+    disagreement,
+    not_json,
+    problems_of,
+    unknown_variables,
+)
+from broker.settings.secrets import masked, resolve_secret
 from broker.settings.sections import (
     ClassifierSettings,
     CompletionSettings,
@@ -35,8 +45,18 @@ from broker.settings.sections import (
     WorkerSettings,
 )
 
+__all__ = [
+    "CONFIG_FILE",
+    "Settings",
+    "data_folder",
+    "load_settings",
+    "resolve_secret",
+    "settings_file",
+    "state_folder",
+]
+
 CONFIG_FILE = "weighbridge.toml"
-MASK = "********"
+CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 
 
 def _default_models() -> dict[str, ModelSettings]:
@@ -60,7 +80,12 @@ class Settings(BaseSettings):
     """The whole configuration. Providers are preferred in the order they are written."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WEIGHBRIDGE_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter=BETWEEN,
+        extra="forbid",
+        frozen=True,
+        # One of them may be a key.
+        hide_input_in_errors=True,
     )
     toml: ClassVar[Path | None] = None
 
@@ -94,10 +119,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
-        for name, provider in self.providers.items():
-            unknown = sorted(set(provider.models) - set(self.models))
-            if unknown:
-                raise ValueError(f"providers.{name}.models names {unknown[0]!r}, not in [models]")
+        unknown = [
+            (f"providers.{name}.models", f"names {alias!r}, which is not in [models]")
+            for name, provider in self.providers.items()
+            for alias in sorted(set(provider.models) - set(self.models))
+        ]
+        if unknown:
+            raise disagreement(unknown)
         return self
 
     def catalog(self) -> Catalog:
@@ -119,6 +147,19 @@ class Settings(BaseSettings):
             light_max=self.lanes.light_max,
             heavy_min=self.lanes.heavy_min,
             partitions=default_ranges(work_partitions or self.topics.work),
+        )
+
+    def routing_rules(self) -> RoutingRules:
+        """The wait limits by lane, and how often work may move."""
+        given = self.routing
+        return RoutingRules(
+            wait_limits={
+                "light": given.light_wait_s,
+                "medium": given.medium_wait_s,
+                "heavy": given.heavy_wait_s,
+                "batch": given.batch_wait_s,
+            },
+            max_moves=given.max_moves,
         )
 
     def provider(self, name: str) -> ProviderSettings:
@@ -150,13 +191,7 @@ class Settings(BaseSettings):
 
     def masked(self) -> dict[str, Any]:
         """The configuration as `config show` prints it: no secret in it."""
-        shown = self.model_dump(mode="json")
-        for provider in shown["providers"].values():
-            provider["api_key"] = _masked_reference(provider["api_key"])
-        for name in shown["kafka"]["client"]:
-            if any(word in name for word in ("password", "secret", "oauthbearer.config", ".pem")):
-                shown["kafka"]["client"][name] = MASK
-        return shown
+        return masked(self.model_dump(mode="json"))
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
@@ -165,68 +200,47 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     `overrides` are whole sections as mappings, merged over both. Raises UsageError with every
     problem named.
     """
-    path = config or Path(os.environ.get("WEIGHBRIDGE_CONFIG", CONFIG_FILE))
-    if not path.exists():
-        if config is not None or "WEIGHBRIDGE_CONFIG" in os.environ:
-            raise UsageError(f"The settings file {path} does not exist.", mend="Name another.")
-        path_or_none = None
-    else:
-        path_or_none = path
-    chosen = type("Settings", (Settings,), {"toml": path_or_none, "__module__": __name__})
+    path = settings_file(config)
+    chosen = type("Settings", (Settings,), {"toml": path, "__module__": __name__})
     given = {name: value for name, value in overrides.items() if value is not None}
+    unknown = unknown_variables(os.environ, Settings)
     try:
-        return cast("Settings", chosen(**given))
+        loaded = cast("Settings", chosen(**given))
     except ValidationError as error:
+        found = problems_of(error, Settings, Origins(path))
+        raise InvalidSettingsError((*unknown, *found)) from error
+    except SettingsError as error:
+        raise InvalidSettingsError((*unknown, not_json(error, os.environ))) from error
+    except OSError as error:
         raise UsageError(
-            f"The settings are wrong: {_problems(error)}.",
-            mend="`weighbridge config check` explains each.",
+            f"The settings file {path} cannot be read: {error.strerror or 'no reason given'}.",
+            mend="Make it a file that this user may read.",
             code="invalid_settings",
         ) from error
     except ValueError as error:
         raise UsageError(
-            f"The settings file {path} cannot be read: {error}.",
-            mend="It must be TOML.",
+            f"The settings file {path} is not TOML: {error}.",
+            mend="Mend that line: texts stand in quotes, sections in [brackets].",
             code="invalid_settings",
         ) from error
+    if unknown:
+        raise InvalidSettingsError(unknown)
+    return loaded
 
 
-def _problems(error: ValidationError) -> str:
-    # Values are left out: one of them may be a key.
-    found = [
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-    ]
-    return "; ".join(found)
+def settings_file(config: Path | None) -> Path | None:
+    """The file that `load_settings` reads; None when there is none, which is well.
 
-
-def _masked_reference(given: str | None) -> str | None:
-    if given is None or given.startswith(("env:", "file:")):
-        return given
-    return MASK
-
-
-def resolve_secret(reference: str | None, environ: Mapping[str, str] | None = None) -> str | None:
-    """The secret behind `env:NAME` or `file:PATH`, or the text itself; raises UsageError."""
-    if reference is None:
+    Raises UsageError when one was named and is not there.
+    """
+    named = os.environ.get(CONFIG_VARIABLE) or None
+    path = config or Path(named or CONFIG_FILE)
+    if path.exists():
+        return path
+    if config is None and named is None:
         return None
-    if reference.startswith("env:"):
-        name = reference.removeprefix("env:")
-        value = (os.environ if environ is None else environ).get(name)
-        if not value:
-            raise UsageError(
-                f"The environment variable {name} that should hold a key is not set.",
-                mend=f"Export {name}, or take the key out of the settings.",
-            )
-        return value
-    if reference.startswith("file:"):
-        path = Path(reference.removeprefix("file:"))
-        try:
-            return path.read_text().strip()
-        except OSError as error:
-            raise UsageError(
-                f"The file {path} that should hold a key cannot be read.",
-                mend="Check that it exists and that this user may read it.",
-            ) from error
-    return reference
+    by = "" if config is not None else f", named by {CONFIG_VARIABLE},"
+    raise UsageError(f"The settings file {path}{by} does not exist.", mend="Name another, or none.")
 
 
 def data_folder() -> Path:

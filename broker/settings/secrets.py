@@ -1,0 +1,111 @@
+"""Secrets: reading the ones that settings refer to, and hiding all of them from view."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from broker.records.errors import UsageError
+
+MASK = "********"
+_REFERENCES = ("env:", "file:")
+_SECRET_WORDS = re.compile(r"password|passphrase|secret|token$|\.pem|private|credential|api.?key")
+_PLAIN_VALUE = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false", re.IGNORECASE)
+_PLAIN_NAMES = frozenset(
+    {
+        "broker.address.family",
+        "client.dns.lookup",
+        "client.id",
+        "client.rack",
+        "debug",
+        "sasl.kerberos.principal",
+        "sasl.kerberos.service.name",
+        "sasl.mechanism",
+        "sasl.mechanisms",
+        "sasl.oauthbearer.method",
+        "sasl.oauthbearer.scope",
+        "sasl.username",
+        "security.protocol",
+        "ssl.ca.location",
+        "ssl.certificate.location",
+        "ssl.endpoint.identification.algorithm",
+        "ssl.key.location",
+        "ssl.keystore.location",
+    }
+)
+"""librdkafka has many settings that hold a secret; what is not known to be harmless is masked."""
+
+
+def resolve_secret(reference: str | None, environ: Mapping[str, str] | None = None) -> str | None:
+    """The secret behind `env:NAME` or `file:PATH`, or the text itself; raises UsageError."""
+    if reference is None:
+        return None
+    if reference.startswith("env:"):
+        name = reference.removeprefix("env:")
+        value = (os.environ if environ is None else environ).get(name)
+        if not value:
+            raise UsageError(
+                f"The environment variable {name} that should hold a key is not set.",
+                mend=f"Export {name}, or take the key out of the settings.",
+            )
+        return value
+    if reference.startswith("file:"):
+        path = Path(reference.removeprefix("file:"))
+        try:
+            return path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise UsageError(
+                f"The file {path} that should hold a key cannot be read.",
+                mend="Check that it exists, holds text, and that this user may read it.",
+            ) from None
+    return reference
+
+
+def masked(dumped: dict[str, Any]) -> dict[str, Any]:
+    """The dumped settings without any secret; what names one (`env:NAME`, `file:PATH`) stays."""
+    shown = {**dumped, "kafka": dict(dumped["kafka"]), "providers": {}}
+    shown["kafka"]["client"] = {
+        name: _masked_option(name, value) for name, value in dumped["kafka"]["client"].items()
+    }
+    for name, provider in dumped["providers"].items():
+        shown["providers"][name] = {
+            **provider,
+            "api_key": _masked_key(provider["api_key"]),
+            "base_url": masked_url(provider["base_url"]),
+        }
+    for section in ("store", "simulator"):
+        shown[section] = {**dumped[section], "url": masked_url(dumped[section]["url"])}
+    return shown
+
+
+def masked_url(url: str | None) -> str | None:
+    """A URL without the user's name, password and query, where people put keys."""
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        user, at, host = parts.netloc.rpartition("@")
+    except ValueError:
+        return MASK
+    return urlunsplit(
+        parts._replace(
+            netloc=f"{MASK}@{host}" if user or at else host,
+            query=MASK if parts.query else "",
+            fragment=MASK if parts.fragment else "",
+        )
+    )
+
+
+def _masked_key(given: str | None) -> str | None:
+    return given if given is None or given.startswith(_REFERENCES) else MASK
+
+
+def _masked_option(name: str, value: str) -> str:
+    if value.startswith(_REFERENCES):
+        return value
+    if _SECRET_WORDS.search(name):
+        return MASK
+    harmless = name in _PLAIN_NAMES or _PLAIN_VALUE.fullmatch(value)
+    return value if harmless else MASK
