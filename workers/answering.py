@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from broker.core.retries import RetryBudget, backoff
 from broker.core.routing import Decision
-from broker.log.transactions import Unit
+from broker.log.units import Unit
 from broker.telemetry.logs import get_logger
 from workers.attempt import Attempts, End, Finish, Move, Rest, is_able
 from workers.backlog import Backlog
@@ -205,7 +205,7 @@ class Answering:
             job.state = JobState.GONE
         except Exception as error:  # noqa: BLE001 - whatever it is, the prompt must get its end
             self._breaker.unheard(ticket)
-            self._log.error("job_failed", id=job.work.id, error=type(error).__name__)  # noqa: TRY400 - a traceback may quote a prompt
+            self._log.error("job_failed", id=job.work.id, error=type(error).__name__)
             end = self._attempts.failed(job, "internal", "The worker failed in the middle of it.")
         del self._running[job]
         self._dispatcher.ended(job)

@@ -24,7 +24,7 @@ class Backlog:
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
         self._records = {lane: max(1, int(max_records * SHARES[lane])) for lane in LANES}
-        self._bytes = {lane: int(max_bytes * SHARES[lane]) for lane in LANES}
+        self._bytes = {lane: max(1, int(max_bytes * SHARES[lane])) for lane in LANES}
         self._came: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._came_bytes: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._left: dict[Lane, int] = dict.fromkeys(LANES, 0)

@@ -12,6 +12,7 @@ from yarl import URL
 
 from broker.core.retries import Transport
 from broker.records.work import Work
+from workers.exchange import CallLimits, Exchange
 from workers.providers.dialect import (
     Adapter,
     Answer,
@@ -29,16 +30,6 @@ _KEEP_ALIVE_S: Final = 60.0
 _DNS_CACHE_S: Final = 60
 _TRACE_ID: Final = "x-weighbridge-id"
 _TRACE_ATTEMPT: Final = "x-weighbridge-attempt"
-
-
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """Time-outs of one call, in seconds. `total` bounds the others together."""
-
-    connect: float
-    first_byte: float
-    between_bytes: float
-    total: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,7 @@ class ProviderClient:
     async def call(self, work: Work, attempt: int) -> CallResult:
         """Ask once. Returns within the limits and the prompt's deadline, whatever happens."""
         began = time.monotonic()
-        exchange = _Exchange(self._limits, work.deadline)
+        exchange = Exchange(self._limits, work.deadline)
         trace = {_TRACE_ID: work.id, _TRACE_ATTEMPT: str(attempt)} if self._trace else {}
         try:
             request = self._adapter.request(
@@ -148,7 +139,7 @@ class ProviderClient:
             expired=expired,
         )
 
-    async def _exchange(self, exchange: "_Exchange", work: Work, request: HttpRequest) -> Answer:
+    async def _exchange(self, exchange: Exchange, work: Work, request: HttpRequest) -> Answer:
         url = self._urls.get(request.path)
         if url is None:
             url = self._urls[request.path] = URL(self._base + request.path)
@@ -169,7 +160,7 @@ class ProviderClient:
 
     async def _read_stream(
         self,
-        exchange: "_Exchange",
+        exchange: Exchange,
         timer: asyncio.Timeout,
         work: Work,
         reply: aiohttp.ClientResponse,
@@ -193,7 +184,7 @@ class ProviderClient:
 
 
 async def _read_whole(
-    exchange: "_Exchange", timer: asyncio.Timeout, reply: aiohttp.ClientResponse
+    exchange: Exchange, timer: asyncio.Timeout, reply: aiohttp.ClientResponse
 ) -> bytes:
     content = reply.content
     if content.is_eof():  # the body came with the head: most of the time
@@ -208,63 +199,6 @@ async def _read_whole(
         if size > MAX_ANSWER_BYTES:
             raise MalformedReplyError("The answer is too long to be one.")
     return b"".join(parts)
-
-
-class _Exchange:
-    """How far a call is, and which of its bounds comes next. Times are the event loop's."""
-
-    def __init__(self, limits: CallLimits, deadline: float | None) -> None:
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._ends = self._began + limits.total
-        self._expires = None if deadline is None else self._began + deadline - time.time()
-        self._bound = Transport.FIRST_BYTE_TIMEOUT
-        self.status: int | None = None
-        self.first_token_s: float | None = None
-        self.streaming = False
-
-    def begin(self) -> float:
-        """Until when the reply must have begun; connecting has a bound of its own."""
-        return self._earliest(
-            self._began + self._limits.connect + self._limits.first_byte,
-            Transport.FIRST_BYTE_TIMEOUT,
-        )
-
-    def answered(self, status: int) -> None:
-        """The head of the reply is here."""
-        self.status = status
-        self.token()
-
-    def token(self) -> None:
-        """The first of the answer is here."""
-        self.first_token_s = self._loop.time() - self._began
-
-    def next_bytes(self) -> float:
-        """Until when the next bytes must be here."""
-        if self.streaming and self.first_token_s is None:
-            return self.begin()
-        return self._earliest(
-            self._loop.time() + self._limits.between_bytes, Transport.BETWEEN_BYTES_TIMEOUT
-        )
-
-    def failed_by(self, error: Exception) -> tuple[Transport, bool]:
-        """The word for a failure without a whole reply, and whether the deadline was it."""
-        now = self._loop.time()
-        if self._expires is not None and now >= self._expires:
-            return Transport.TOTAL_TIMEOUT, True
-        if isinstance(error, aiohttp.ServerTimeoutError | aiohttp.ClientConnectorError):
-            return Transport.CONNECT, False
-        if isinstance(error, TimeoutError):
-            return self._bound, False
-        if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
-            return Transport.MALFORMED, False
-        return (Transport.STREAM_CUT if self.streaming else Transport.CUT), False
-
-    def _earliest(self, at: float, bound: Transport) -> float:
-        self._bound = bound if at < self._ends else Transport.TOTAL_TIMEOUT
-        at = min(at, self._ends)
-        return at if self._expires is None else min(at, self._expires)
 
 
 _SENTENCES: Final[Mapping[Transport, str]] = {

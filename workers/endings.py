@@ -9,7 +9,7 @@ import orjson
 from broker.core.dedupe import home_partition
 from broker.core.lanes import LanePlan
 from broker.log.topic_names import TopicNames
-from broker.log.transactions import Output, PartitionSet, Unit
+from broker.log.units import Output, PartitionSet, Unit
 from broker.records.completion import Completion, Failure, Status, encode_completion
 from broker.records.dead_letter import dead_letter_headers
 from broker.records.headers import completion_headers
@@ -154,16 +154,16 @@ class Endings:
                 PartitionSet(0, self._deployment.dead_letter_partitions),
                 record.key,
                 record.value,
-                dead_letter_headers(
-                    record.headers,
-                    topic=place.topic,
-                    partition=place.partition,
-                    offset=place.offset,
-                    stage="worker",
-                    error=record.code,
-                    message=record.message,
-                    attempt=0,
-                    at=now,
+                (
+                    *dead_letter_headers(
+                        place,
+                        stage="worker",
+                        error=record.code,
+                        message=record.message,
+                        attempt=0,
+                        at=now,
+                    ),
+                    *record.headers,
                 ),
             )
         ]

@@ -4,20 +4,10 @@ Every call of the consumer belongs to the thread that polls (confluent-kafka 2.1
 other for ever), so that thread leaves a copy here.
 """
 
-import struct
 import threading
 import time
 
-_MAGIC = b"CGMDv2:"
-_GENERATION = struct.Struct("<i")
-
-
-def generation_of(metadata: bytes) -> int:
-    """The generation in librdkafka's group metadata; -1 before the consumer has joined."""
-    if not metadata.startswith(_MAGIC) or len(metadata) < len(_MAGIC) + _GENERATION.size:
-        return -1
-    generation: int = _GENERATION.unpack_from(metadata, len(_MAGIC))[0]
-    return generation
+from broker.log.group_fence import generation_of
 
 
 class CachedFence:

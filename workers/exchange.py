@@ -1,0 +1,76 @@
+"""How far one call is, which of its bounds comes next, and what it is called when it fails."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import aiohttp
+
+from broker.core.retries import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """Time-outs of one call, in seconds. `total` bounds the others together."""
+
+    connect: float
+    first_byte: float
+    between_bytes: float
+    total: float
+
+
+class Exchange:
+    """How far a call is, and which of its bounds comes next. Times are the event loop's."""
+
+    def __init__(self, limits: CallLimits, deadline: float | None) -> None:
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._ends = self._began + limits.total
+        self._expires = None if deadline is None else self._began + deadline - time.time()
+        self._bound = Transport.FIRST_BYTE_TIMEOUT
+        self.status: int | None = None
+        self.first_token_s: float | None = None
+        self.streaming = False
+
+    def begin(self) -> float:
+        """Until when the reply must have begun; connecting has a bound of its own."""
+        return self._earliest(
+            self._began + self._limits.connect + self._limits.first_byte,
+            Transport.FIRST_BYTE_TIMEOUT,
+        )
+
+    def answered(self, status: int) -> None:
+        """The head of the reply is here."""
+        self.status = status
+        self.token()
+
+    def token(self) -> None:
+        """The first of the answer is here."""
+        self.first_token_s = self._loop.time() - self._began
+
+    def next_bytes(self) -> float:
+        """Until when the next bytes must be here."""
+        if self.streaming and self.first_token_s is None:
+            return self.begin()
+        return self._earliest(
+            self._loop.time() + self._limits.between_bytes, Transport.BETWEEN_BYTES_TIMEOUT
+        )
+
+    def failed_by(self, error: Exception) -> tuple[Transport, bool]:
+        """The word for a failure without a whole reply, and whether the deadline was it."""
+        now = self._loop.time()
+        if self._expires is not None and now >= self._expires:
+            return Transport.TOTAL_TIMEOUT, True
+        if isinstance(error, aiohttp.ServerTimeoutError | aiohttp.ClientConnectorError):
+            return Transport.CONNECT, False
+        if isinstance(error, TimeoutError):
+            return self._bound, False
+        if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+            return Transport.MALFORMED, False
+        return (Transport.STREAM_CUT if self.streaming else Transport.CUT), False
+
+    def _earliest(self, at: float, bound: Transport) -> float:
+        self._bound = bound if at < self._ends else Transport.TOTAL_TIMEOUT
+        at = min(at, self._ends)
+        return at if self._expires is None else min(at, self._expires)
