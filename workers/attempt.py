@@ -2,13 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from broker.core.breaker import Breaker
 from broker.core.retries import Action, Failure, RetryRules, Step, named, next_step
-from broker.core.routing import Decision, NoDecision, Reason
+from broker.core.routing import Decision, NoDecision
 from broker.records import completion as completions
 from broker.records.calls import CallEvent, Outcome
 from broker.records.completion import Completion, encode_completion
@@ -17,44 +17,21 @@ from broker.telemetry.logs import get_logger
 from workers.calling import CallResult, ProviderClient
 from workers.claim_check import ClaimCheck
 from workers.endings import Endings
+from workers.ends import End, Finish, Move, Rest, is_able
 from workers.job import Job
 from workers.moving import Mover
 from workers.providers.dialect import Answer
 from workers.tallies import Tallies
+from workers.ticket import Ticket
 
 JOURNAL_PAUSE_S = 1.0
 """How long a job rests when the journal did not take the start of its call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """It is tried again here, from `until` on (unix seconds)."""
-
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Another provider gets it."""
-
-    to: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """It is done; `value` is the encoded completion."""
-
-    completion: Completion
-    value: bytes = field(repr=False)
-
-
-End = Rest | Move | Finish
-
-
 class Journal(Protocol):
     """What of the call journal is needed here."""
 
-    async def started(self, event: CallEvent) -> None:
+    def started(self, event: CallEvent) -> Awaitable[None]:
         """Written and acknowledged; raises WeighbridgeError when it could not be."""
 
     def ended(self, event: CallEvent) -> None:
@@ -63,7 +40,10 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Everything an attempt needs. `claim_check` opens the store when an answer is too large."""
+    """Everything an attempt needs. `claim_check` opens the store when an answer is too large.
+
+    `breaker` is asked by whoever starts attempts; here only its tickets are spoken to.
+    """
 
     provider: str
     client: ProviderClient
@@ -77,32 +57,54 @@ class Attempts:
     claim_check: Callable[[], ClaimCheck]
     max_record_bytes: int
 
-    async def run(self, job: Job, ticket: int) -> End:
-        """Call the provider once; `ticket` is the breaker's, and is given back to it."""
-        work, attempt, began = job.work, job.calls + 1, time.time()
-        if not await self._journaled(job, attempt, began):
-            self.breaker.unheard(ticket)
-            return Rest(began + JOURNAL_PAUSE_S)
-        job.calls = attempt
-        job.calls_here += 1
-        if job.first_call_at is None:
-            job.first_call_at = began
-            self.tallies.queued(job.lane, began - work.accepted_at)
+    async def run(self, job: Job, ticket: Ticket) -> End:
+        """Call the provider once; what it says of the provider's health is said to `ticket`."""
+        if self.client.provider_model(job.work.model) is None:
+            return self._not_served(job)
+        began = time.time()
         try:
-            result = await self.client.call(work, attempt)
+            if not await self._journaled(job, job.calls + 1, began):
+                return Rest(began + JOURNAL_PAUSE_S)
+            self._called(job, began)
+            result = await self._call(job)
         except BaseException:
             # Cancelled: the partition is another's now, or the process ends.
-            self.breaker.unheard(ticket)
-            self._note(job, "stop", CallResult(time.time() - began), code="given_up")
+            self._note(job, "stop", CallResult(time.time() - began), "given_up")
             raise
         job.provider_s += result.seconds
         if result.answer is None:
             return self._failed(job, result, ticket)
-        self.breaker.succeeded(ticket, time.time())
-        self.tallies.speed.measured(work.weight, result.seconds)
+        ticket.succeeded(time.time())
+        self.tallies.speed.measured(job.lane, job.work.weight, result.seconds)
         if result.first_token_s is not None:
             self.tallies.first_token(job.lane, result.first_token_s)
         return await self._answered(job, result, result.answer)
+
+    def _called(self, job: Job, began: float) -> None:
+        job.calls += 1
+        job.calls_here += 1
+        if job.first_call_at is None:
+            job.first_call_at = began
+            self.tallies.queued(job.lane, began - job.work.accepted_at)
+
+    async def _call(self, job: Job) -> CallResult:
+        deadline = job.work.deadline
+        if deadline is not None and deadline <= time.time():
+            # It passed while the journal was written: nothing is sent any more.
+            return CallResult(0.0, expired=True)
+        return await self.client.call(job.work, job.calls)
+
+    def _not_served(self, job: Job) -> Move | Finish:
+        """The classifier's settings know a model here that this worker's do not."""
+        chosen = self.mover.choose(job, "does not serve the model", time.time())
+        if isinstance(chosen, Decision):
+            return Move(chosen)
+        return self.failed(
+            job,
+            "model_not_served",
+            f"{self.provider} does not serve the model. No other provider can take it: "
+            f"{chosen.sentence}.",
+        )
 
     def failed(self, job: Job, code: str, message: str) -> Finish:
         """An end for a job that this worker itself failed at."""
@@ -146,9 +148,8 @@ class Attempts:
             value = encode_completion(completion)
         return Finish(completion, value)
 
-    def _failed(self, job: Job, result: CallResult, ticket: int) -> End:
+    def _failed(self, job: Job, result: CallResult, ticket: Ticket) -> End:
         if result.expired:
-            self.breaker.unheard(ticket)
             self._note(job, "stop", result, "deadline_passed")
             return self.expired(job)
         now = time.time()
@@ -167,9 +168,7 @@ class Attempts:
         jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
         step = next_step(failure, self.rules, now=now, jitter=jitter)
         if step.unhealthy:
-            self.breaker.failed(ticket, now)
-        else:
-            self.breaker.unheard(ticket)
+            ticket.failed(now)
         if step.action is Action.MOVE:
             # Once more, for the route to tell the whole reason.
             chosen = self.mover.choose(job, step.why, now)
@@ -238,8 +237,3 @@ class Attempts:
                 cost_usd=None if answered is None else answered.cost_usd,
             )
         )
-
-
-def is_able(chosen: Decision | NoDecision) -> bool:
-    """Whether a choice is a provider that is likely to do it, rather than the least bad one."""
-    return isinstance(chosen, Decision) and chosen.reason not in (Reason.SILENT, Reason.LEAST_BAD)

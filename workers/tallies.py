@@ -8,7 +8,7 @@ from broker.telemetry.metrics import WorkerMetrics
 from workers.dispatch import Dispatcher
 
 _KEPT: Final = 0.95
-"""Share of what was measured before that each further call leaves standing: about 20 calls count."""
+"""What each further call leaves standing of what was measured before: about 20 calls count."""
 _BREAKER: Final[dict[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -18,11 +18,18 @@ class Speed:
     def __init__(self) -> None:
         self._weight = 0.0
         self._seconds = 0.0
+        self._usual: dict[Lane, float] = {}
 
-    def measured(self, weight: int, seconds: float) -> None:
+    def measured(self, lane: Lane, weight: int, seconds: float) -> None:
         """A call of this weight took so long."""
         self._weight = self._weight * _KEPT + weight
         self._seconds = self._seconds * _KEPT + seconds
+        usual = self._usual.get(lane, weight)
+        self._usual[lane] = usual * _KEPT + weight * (1 - _KEPT)
+
+    def usual_weight(self, lane: Lane) -> float:
+        """What a prompt of this lane weighs, of late; 0 before the first call."""
+        return self._usual.get(lane, 0.0)
 
     def of(self, slots: int) -> float | None:
         """Token units a second of so many slots; None before the first call."""

@@ -20,7 +20,6 @@ from broker.classifier.rebuild import Callbacks, Job, Rebuild
 from broker.classifier.rules import rules_of
 from broker.classifier.stable_offsets import StableOffsets
 from broker.classifier.tokens import token_counter
-from broker.classifier.topic_shapes import read_shapes
 from broker.classifier.transport import Connection
 from broker.classifier.watchdog import Look, StalledError, Watchdog
 from broker.classifier.windows import Windows
@@ -37,6 +36,7 @@ from broker.log.clients import (
 from broker.log.progress_book import ProgressBook
 from broker.log.provider_states import ProviderStatesReader
 from broker.log.topic_names import TopicNames
+from broker.log.topic_shapes import read_shapes
 from broker.log.transactions import TransactionalWriter
 from broker.log.units import Unit
 from broker.records.errors import WeighbridgeError

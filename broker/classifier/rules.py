@@ -7,16 +7,9 @@ from broker.core.lanes import LanePlan
 from broker.core.routing import RoutingRules
 from broker.core.weighing import Equivalents
 from broker.log.topic_names import TopicNames
+from broker.log.topic_shapes import Shapes
 from broker.records.prompt import Catalog
 from broker.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """What the topics really are like, by name: partitions, and `max.message.bytes` where known."""
-
-    partitions: Mapping[str, int]
-    most_bytes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,6 @@ def rules_of(settings: Settings, there: Shapes) -> Rules:
     names = TopicNames(settings.kafka.prefix)
     work = {provider: names.work(provider) for provider in settings.providers}
     counts = there.partitions
-    given = settings.routing
     catalog = settings.catalog()
     return Rules(
         prompts=names.prompts,
@@ -64,15 +56,7 @@ def rules_of(settings: Settings, there: Shapes) -> Rules:
         ),
         thresholds=settings.lane_plan(),
         lanes={provider: settings.lane_plan(counts[topic]) for provider, topic in work.items()},
-        routing=RoutingRules(
-            wait_limits={
-                "light": given.light_wait_s,
-                "medium": given.medium_wait_s,
-                "heavy": given.heavy_wait_s,
-                "batch": given.batch_wait_s,
-            },
-            max_moves=given.max_moves,
-        ),
+        routing=settings.routing_rules(),
         output_factor=settings.lanes.output_factor,
         most_bytes=there.most_bytes,
         completions_by_key=settings.completions.partition_by == "key",

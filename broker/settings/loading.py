@@ -235,8 +235,10 @@ def settings_file(config: Path | None) -> Path | None:
     """
     named = os.environ.get(CONFIG_VARIABLE) or None
     path = config or Path(named or CONFIG_FILE)
-    if path.exists():
+    if path.is_file():
         return path
+    if path.exists():
+        raise UsageError(f"The settings file {path} is not a file.", mend="Name another, or none.")
     if config is None and named is None:
         return None
     by = "" if config is not None else f", named by {CONFIG_VARIABLE},"

@@ -8,11 +8,12 @@ import pytest
 
 from broker.classifier.decide import Decider, Outcome
 from broker.classifier.header_names import EXACT_NAMES
-from broker.classifier.rules import Rules, Shapes, rules_of
+from broker.classifier.rules import Rules, rules_of
 from broker.classifier.tokens import token_counter
 from broker.core.dedupe import DedupeWindow, home_partition
 from broker.core.provider_view import ProviderView
 from broker.log.topic_names import TopicNames
+from broker.log.topic_shapes import Shapes
 from broker.log.units import Output, PartitionSet
 from broker.records.completion import Completion, decode_completion
 from broker.records.headers import ACCEPTED_AT, ORIGIN

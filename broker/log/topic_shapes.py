@@ -1,17 +1,25 @@
 """What our topics are like on the cluster, asked once at the start and at every assignment."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from broker.classifier.rules import Shapes
 from broker.log.kafka_errors import kafka_error
 from broker.records.errors import NotReadyError
 
 REQUEST_S: Final = 15.0
 _LIMIT: Final = "max.message.bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What the topics really are like, by name: partitions, and `max.message.bytes` where known."""
+
+    partitions: Mapping[str, int]
+    most_bytes: Mapping[str, int]
 
 
 def read_shapes(admin: Mapping[str, Any], topics: Iterable[str]) -> Shapes:

@@ -1,0 +1,167 @@
+"""What a worker is made of, from the settings: each part with its bounds, wired together."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from broker.core.breaker import Breaker, BreakerRules
+from broker.core.retries import RetryBudget, RetryRules
+from broker.core.slots import SlotRules
+from broker.log.call_journal import CallJournal
+from broker.log.topic_names import TopicNames
+from broker.log.topic_shapes import Shapes
+from broker.log.units import Unit
+from broker.records.completion import Failure, encode_completion
+from broker.records.providers import ProviderState
+from broker.settings import Settings
+from broker.settings.loading import resolve_secret
+from broker.telemetry.metrics import WorkerMetrics
+from workers.answering import Answering, Committer, Parts
+from workers.attempt import Attempts
+from workers.backlog import Backlog
+from workers.calling import ProviderClient
+from workers.claim_check import ClaimCheck
+from workers.dispatch import Dispatcher
+from workers.endings import Deployment, Endings, Prices
+from workers.exchange import CallLimits
+from workers.job import Job
+from workers.moving import Mover
+from workers.providers.registry import adapter_for
+from workers.tallies import Tallies
+
+_RECORD_OVERHEAD: Final = 64 * 1024
+"""Room that a completion's headers and its batch may take beside its value."""
+
+Reports = Callable[[], Mapping[str, Sequence[ProviderState]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The parts that the process talks to."""
+
+    answering: Answering
+    attempts: Attempts
+    backlog: Backlog
+    client: ProviderClient
+    dispatcher: Dispatcher
+
+    def without_answer(self, unit: Unit) -> Unit:
+        """The unit that ends a job whose answer or work record the broker does not take.
+
+        Any thread may ask.
+        """
+        job = unit.tag
+        if not isinstance(job, Job):
+            return Unit(unit.topic, unit.partition, unit.offset, unit.epoch, ())
+        error = Failure(
+            "internal", "too_large", "The answer is larger than a record of the broker may be."
+        )
+        endings = self.attempts.endings
+        completion = endings.completion(job, "failed", time.time(), error=error)
+        return endings.completed(job, completion, encode_completion(completion))
+
+
+def topics_of(settings: Settings) -> list[str]:
+    """Every topic whose shape a worker has to know."""
+    names = TopicNames(settings.kafka.prefix)
+    work = [names.work(provider) for provider in settings.providers]
+    return [names.completions, names.dead_letters, names.calls, *work]
+
+
+def build_client(settings: Settings, provider: str) -> ProviderClient:
+    """The provider's address and dialect; inside the event loop. Raises UsageError."""
+    given = settings.provider(provider)
+    return ProviderClient(
+        base_url=settings.base_url(provider),
+        adapter=adapter_for(given.dialect),
+        limits=CallLimits(
+            given.connect_s, given.first_byte_s, given.between_bytes_s, given.total_s
+        ),
+        api_key=resolve_secret(given.api_key),
+        models=given.models,
+        trace_headers=given.trace_headers or settings.is_simulated(provider),
+    )
+
+
+def build_worker(
+    settings: Settings,
+    provider: str,
+    shapes: Shapes,
+    *,
+    journal: CallJournal,
+    committer: Committer,
+    metrics: WorkerMetrics,
+    reports: Reports,
+) -> Worker:
+    """Wire a provider's worker together; inside the event loop."""
+    given, bounds = settings.provider(provider), settings.worker
+    endings = Endings(
+        deployment_of(settings, provider, shapes),
+        Prices(given.usd_per_million_input, given.usd_per_million_output),
+        given.models,
+    )
+    mover = Mover(
+        catalog=settings.catalog(),
+        rules=settings.routing_rules(),
+        reports=reports,
+        now=time.time(),
+    )
+    names = TopicNames(settings.kafka.prefix)
+    limit = shapes.most_bytes.get(names.completions, bounds.max_record_bytes + _RECORD_OVERHEAD)
+    client = build_client(settings, provider)
+    attempts = Attempts(
+        provider=provider,
+        client=client,
+        journal=journal,
+        wait_for_journal=bounds.journal_before_call,
+        breaker=Breaker(BreakerRules()),
+        rules=RetryRules(
+            base_s=bounds.retry_base_s, cap_s=bounds.retry_cap_s, max_calls=bounds.max_attempts
+        ),
+        mover=mover,
+        endings=endings,
+        tallies=Tallies(metrics),
+        claim_check=cache(lambda: ClaimCheck(settings.store.url)),
+        max_record_bytes=min(bounds.max_record_bytes, limit - _RECORD_OVERHEAD),
+    )
+    dispatcher = Dispatcher(
+        SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
+    )
+    backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
+    parts = Parts(attempts, dispatcher, backlog, RetryBudget(bounds.retry_budget), committer)
+    return Worker(Answering(parts), attempts, backlog, client, dispatcher)
+
+
+def deployment_of(settings: Settings, provider: str, shapes: Shapes) -> Deployment:
+    """Where this provider's worker writes, on topics of these shapes."""
+    names = TopicNames(settings.kafka.prefix)
+    counts = shapes.partitions
+    return Deployment(
+        provider=provider,
+        topics=names,
+        completion_partitions=counts[names.completions],
+        dead_letter_partitions=counts[names.dead_letters],
+        work_lanes={
+            name: settings.lane_plan(counts[names.work(name)]) for name in settings.providers
+        },
+        by_key=settings.completions.partition_by == "key",
+    )
+
+
+def consumer_settings(settings: Settings, group: str, instance: str) -> dict[str, Any]:
+    """What the reading consumer is configured with, beyond the settings of every consumer."""
+    session_ms = int(settings.kafka.session_timeout_s * 1000)
+    return {
+        "group.id": group,
+        # A killed worker that comes back with the same name has its partitions at once.
+        "group.instance.id": instance,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": max(100, session_ms // 5),
+        "max.poll.interval.ms": max(300_000, session_ms),
+        "fetch.wait.max.ms": 100,
+        "queued.min.messages": 1_000,
+        "queued.max.messages.kbytes": 16_384,
+    }

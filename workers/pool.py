@@ -1,0 +1,242 @@
+"""One worker process of a provider's pool, from start to drain.
+
+Three threads: one reads (`intake`), one commits (`broker.log.transactions`), and the event loop
+calls the provider (`answering`).
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from broker.core.pacing import Pacing
+from broker.log.acknowledged_producer import AcknowledgedProducer
+from broker.log.call_journal import CallJournal
+from broker.log.clients import admin_config, consumer_config, producer_config
+from broker.log.progress_book import ProgressBook
+from broker.log.provider_states import ProviderStatesReader, ProviderStatesWriter
+from broker.log.topic_names import TopicNames
+from broker.log.topic_shapes import read_shapes
+from broker.log.transactions import TransactionalWriter
+from broker.log.units import Unit
+from broker.records.errors import WeighbridgeError
+from broker.settings import Settings
+from broker.telemetry.logs import get_logger
+from broker.telemetry.metrics import WorkerMetrics
+from broker.telemetry.ops_server import OpsServer
+from workers.assignment import Hooks
+from workers.fence import CachedFence
+from workers.intake import Intake
+from workers.parts import build_worker, consumer_settings, topics_of
+from workers.reporting import Reporting, Subject
+
+FLUSH_S: Final = 8.0
+STOP_S: Final = 8.0
+CLOSE_S: Final = 5.0
+BEAT_S: Final = 0.5
+_SPARE_ROOM: Final = 1_000
+"""Units that may wait for their transaction beside one for each call under way."""
+
+
+class WorkerFailedError(WeighbridgeError):
+    """Something went wrong that only a new process can mend."""
+
+    default_code = "worker_failed"
+
+
+class WorkerProcess:
+    """`slot` names this worker among those of its pool: one process a slot, no two."""
+
+    def __init__(self, settings: Settings, provider: str, slot: int) -> None:
+        self._settings = settings
+        self._provider = provider
+        self._slot = slot
+        self._bounds = settings.provider(provider)
+        self._names = TopicNames(settings.kafka.prefix)
+        self._group = f"{settings.kafka.prefix}.worker.{provider}"
+        self._name = f"{self._group}-{slot}"
+        self._log = get_logger(room="worker", provider=provider, slot=slot)
+        self._metrics = WorkerMetrics()
+        self._book = ProgressBook()
+        self._fence = CachedFence()
+        self._ending = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then drain; raises WeighbridgeError when it cannot."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        shapes = await self._loop.run_in_executor(
+            None, read_shapes, admin_config(self._settings), topics_of(self._settings)
+        )
+        producer = AcknowledgedProducer(producer_config(self._settings))
+        states = ProviderStatesReader(self._settings)
+        writer = self._make_writer()
+        worker = build_worker(
+            self._settings,
+            self._provider,
+            shapes,
+            journal=CallJournal(producer, self._names.calls, shapes.partitions[self._names.calls]),
+            committer=writer,
+            metrics=self._metrics,
+            reports=states.snapshot,
+        )
+        self._writer, self._worker = writer, worker
+        self._intake = self._make_intake(shapes.partitions[self._names.work(self._provider)])
+        ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
+        port = await ops.start(self._settings.ops.host, self._settings.ops.port)
+        self._log.info("ops_listening", host=self._settings.ops.host, port=port)
+        states.start()
+        writer.start()
+        self._intake.start()
+        try:
+            await self._work(ProviderStatesWriter(producer, self._names.providers))
+        finally:
+            await self._loop.run_in_executor(None, writer.close, CLOSE_S)
+            await producer.close(CLOSE_S)
+            await self._loop.run_in_executor(None, states.close)
+            await worker.client.close()
+            await ops.stop()
+        if self._failure is not None:
+            raise _told(self._failure) from self._failure
+
+    def _make_writer(self) -> TransactionalWriter:
+        return TransactionalWriter(
+            client=producer_config(self._settings),
+            group=self._group,
+            transactional_id=self._name,
+            progress=self._book,
+            fence=self._fence,
+            pacing=Pacing(),
+            on_committed=self._committed,
+            on_failed=self._fail_from_thread,
+            max_pending=2 * self._bounds.max_in_flight + _SPARE_ROOM,
+            observer=self._metrics,
+            replace=self._without_answer,
+        )
+
+    def _make_intake(self, partitions: int) -> Intake:
+        metrics, answering = self._metrics, self._worker.answering
+        return Intake(
+            client=consumer_config(
+                self._settings, **consumer_settings(self._settings, self._group, self._name)
+            ),
+            topic=self._names.work(self._provider),
+            lanes=self._settings.lane_plan(partitions),
+            book=self._book,
+            fence=self._fence,
+            backlog=self._worker.backlog,
+            hooks=Hooks(
+                arrived=lambda batch: self._on_loop(answering.arrived, batch),
+                dropped=lambda gone: self._on_loop(answering.dropped, gone),
+                flush=self._writer.flush,
+                failed=self._fail_from_thread,
+                rebalanced=lambda event, count: metrics.rebalances.labels(event).inc(count),
+                metadata_unreadable=metrics.metadata_unreadable.inc,
+            ),
+        )
+
+    async def _work(self, states: ProviderStatesWriter) -> None:
+        worker = self._worker
+        subject = Subject(
+            self._provider,
+            self._name,
+            worker.dispatcher,
+            worker.attempts.breaker,
+            worker.attempts.tallies,
+            lambda: self._intake.lag,
+        )
+        reporting = Reporting(subject, states.publish)
+        tasks = [self._loop.create_task(reporting.run()), self._loop.create_task(self._beat())]
+        self._log.info("started", group=self._group, slots=self._bounds.max_in_flight)
+        try:
+            await self._ending.wait()
+        finally:
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            states.retire(reporting.state(0.0).key)
+
+    async def _drain(self) -> None:
+        """Take nothing more, finish what runs, commit it, leave. Each step has its own end."""
+        answering = self._worker.answering
+        answering.stop_taking()
+        self._intake.rest()
+        run = partial(self._loop.run_in_executor, None)
+        if self._failure is None:
+            given_up = await answering.finish(self._settings.worker.drain_s)
+            done = await run(self._writer.flush, FLUSH_S)
+            self._log.info("drained", all_committed=done, calls_given_up=given_up)
+        else:
+            await answering.finish(0.0)
+        if not await run(self._intake.stop, STOP_S):
+            self._log.warning("reading_thread_did_not_stop", after_s=STOP_S)
+
+    async def _beat(self) -> None:
+        worker = self._worker
+        while True:
+            attempts = worker.attempts
+            breaker = attempts.breaker.state(time.time())
+            attempts.tallies.stands(worker.dispatcher, breaker, self._writer.pending)
+            worker.answering.pump()
+            await asyncio.sleep(BEAT_S)
+
+    def _without_answer(self, unit: Unit) -> Unit:
+        return self._worker.without_answer(unit)
+
+    def _committed(self, _units: Sequence[Unit]) -> None:
+        """On the writer's thread: there is room again."""
+        self._on_loop(self._worker.answering.pump)
+
+    def _on_loop(self, act: object, *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: so has everything else
+            self._loop.call_soon_threadsafe(act, *arguments)  # type: ignore[arg-type]  # any callable
+
+    def _fail_from_thread(self, error: BaseException) -> None:
+        self._on_loop(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._ending.set()
+
+    def _on_signal(self, number: int) -> None:
+        if self._ending.is_set():
+            os._exit(128 + number)
+        self._log.info("draining", signal=signal.Signals(number).name)
+        self._ending.set()
+
+    def _live(self) -> str | None:
+        if self._failure is not None:
+            return str(_told(self._failure))
+        return self._intake.problem
+
+    def _ready(self) -> str | None:
+        if self._ending.is_set():
+            return "draining"
+        return None if self._intake.joined else "not in the consumer group yet"
+
+
+def _told(error: BaseException) -> WeighbridgeError:
+    if isinstance(error, WeighbridgeError):
+        return error
+    return WorkerFailedError(
+        f"The worker cannot go on: {type(error).__name__} ({error}).",
+        mend="Start it again; it goes on from the committed offsets. If this repeats, it is a bug.",
+    )
+
+
+def run_worker(settings: Settings, provider: str, slot: int) -> None:
+    """Run one worker until it is asked to end; on uvloop."""
+    import uvloop  # noqa: PLC0415 - not every importer of this module runs one
+
+    async def main() -> None:
+        await WorkerProcess(settings, provider, slot).run()
+
+    uvloop.run(main())

@@ -1,0 +1,89 @@
+"""What a worker says of itself, for routing and for people: each second, and when it matters."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from broker.core.breaker import Breaker
+from broker.core.lanes import LANES, Lane
+from broker.records.providers import ProviderState
+from workers.dispatch import Dispatcher
+from workers.tallies import Tallies
+
+EVERY_S: Final = 1.0
+LOOK_S: Final = 0.1
+_MUCH: Final = 0.25
+"""A change of the waiting weight by this share of a second's work of all slots is worth telling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The worker whose state is told. `lag` counts records not read yet, by lane."""
+
+    provider: str
+    worker: str
+    dispatcher: Dispatcher
+    breaker: Breaker
+    tallies: Tallies
+    lag: Callable[[], Mapping[Lane, int]]
+
+
+class Reporting:
+    """Makes the state of a worker, and decides when it is worth telling. Used on the event loop."""
+
+    def __init__(self, subject: Subject, publish: Callable[[ProviderState], None]) -> None:
+        self._subject = subject
+        self._publish = publish
+        self._told: ProviderState | None = None
+
+    async def run(self) -> None:
+        """Look, and tell; until cancelled."""
+        while True:
+            self.look(time.time())
+            await asyncio.sleep(LOOK_S)
+
+    def look(self, now: float) -> None:
+        """Tell the state when it is time, or when it has changed so that routing should know."""
+        state, told = self.state(now), self._told
+        if told is None or now - told.at >= EVERY_S or _matters(told, state):
+            self._told = state
+            self._publish(state)
+
+    def state(self, now: float) -> ProviderState:
+        """The state at `now`, unix seconds."""
+        subject = self._subject
+        dispatcher, breaker = subject.dispatcher, subject.breaker
+        lag, speed = subject.lag(), subject.tallies.speed
+        running = dispatcher.running
+        # What has not been read yet is taken to weigh what this lane's prompts weighed lately.
+        weights = {
+            lane: dispatcher.waiting_weight[lane] + lag[lane] * speed.usual_weight(lane)
+            for lane in LANES
+        }
+        waiting = {lane: dispatcher.waiting[lane] + lag[lane] for lane in LANES}
+        return ProviderState(
+            provider=subject.provider,
+            worker=subject.worker,
+            at=now,
+            breaker=breaker.state(now),
+            in_flight=dispatcher.in_flight,
+            slots=dispatcher.slots,
+            waiting=sum(waiting.values()) + dispatcher.resting,
+            waiting_weight=round(sum(weights.values())),
+            speed=speed.of(dispatcher.slots),
+            waiting_by_lane={lane: waiting[lane] for lane in LANES},
+            in_flight_by_lane={lane: running[lane] for lane in LANES},
+            opens_again_at=breaker.opens_again_at(now),
+        )
+
+
+def _matters(told: ProviderState, state: ProviderState) -> bool:
+    if told.breaker != state.breaker:
+        return True
+    if (told.waiting == 0) != (state.waiting == 0):
+        return True
+    if state.speed is None:
+        return False
+    return abs(state.waiting_weight - told.waiting_weight) > _MUCH * state.speed
