@@ -3,7 +3,8 @@
 Feed it in this order: all prompts, then completions, work and calls. The reader of the topics
 (`audit_run`) sees to it that what it feeds is a consistent picture: how far the workers' groups are
 is asked BEFORE the ends of completions and work are fixed, so that work that is done by then has
-its completion, or its next work record, among what is read.
+its completion, or its next work record, among what is read. Those ends are the true ones, not the
+last stable offsets: another's open transaction may hold back a completion that is committed.
 """
 
 from collections import Counter, defaultdict

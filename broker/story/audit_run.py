@@ -83,7 +83,7 @@ class _Run:
         self._reader = reader
         self._topics = TopicNames(settings.kafka.prefix)
         self._prefix = settings.kafka.prefix
-        self._providers = tuple(settings.providers)
+        self._work_topics = reader.work_topics(self._topics, settings.providers)
         self._catalog = settings.catalog()
         self._progress = progress
         self._since = since
@@ -102,15 +102,16 @@ class _Run:
         prompts = reader.spans(topics.prompts, since=self._before, until=self._until)
         read = reader.committed(classifier_group(self._prefix), topics.prompts)
         done = {
-            provider: progress_of(
-                reader, worker_group(self._prefix, provider), topics.work(provider)
-            )
-            for provider in self._providers
+            provider: progress_of(reader, worker_group(self._prefix, provider), topic)
+            for provider, topic in self._work_topics.items()
         }
         now = clock()
         after = None if self._since is None else self._since - SKEW_S
-        completions = reader.spans(topics.completions, since=after)
-        work = {name: reader.spans(topics.work(name), since=after) for name in self._providers}
+        completions = reader.spans(topics.completions, since=after, settled=True)
+        work = {
+            name: reader.spans(topic, since=after, settled=True)
+            for name, topic in self._work_topics.items()
+        }
         calls = reader.spans(topics.calls, since=after)
         letters = reader.spans(topics.dead_letters, since=self._since, until=self._until)
 

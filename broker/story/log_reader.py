@@ -1,11 +1,11 @@
 """Reading topics from here to there, read-committed, in bounded memory.
 
-A stretch of a partition ends at the last stable offset that it had when it was asked for, so every
-read ends, whatever is written meanwhile.
+A stretch of a partition ends where the partition ended when it was asked for, so every read ends,
+whatever is written meanwhile.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from broker.log.clients import consumer_config
 from broker.log.kafka_errors import kafka_error
+from broker.log.topic_names import TopicNames
 from broker.records.errors import NotReadyError
 from broker.records.incoming import Headers, InputRecord
 from broker.settings import Settings
@@ -20,7 +21,7 @@ from broker.settings import Settings
 REQUEST_S: Final = 10.0
 STALLED_S: Final = 60.0
 _BATCH: Final = 2_000
-_WAIT_S: Final = 0.25
+_WAIT_S: Final = 0.05
 _LIMITS: Final[dict[str, Any]] = {
     # Together they bound what waits in the client, so that memory does not follow the topic.
     "queued.max.messages.kbytes": 16_384,
@@ -55,12 +56,15 @@ class LogReader:
         config = consumer_config(settings, **_LIMITS, **{"group.id": "weighbridge-reader"})
         self._where = str(config["bootstrap.servers"])
         self._consumer = Consumer(config)
+        self._uncommitted: Consumer | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
+        if self._uncommitted is not None:
+            self._uncommitted.close()
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 when it is not there."""
@@ -69,6 +73,16 @@ class LogReader:
         except KafkaException as error:
             raise kafka_error(error, doing="asking for the topics", where=self._where) from error
         return 0 if known is None or known.error is not None else len(known.partitions)
+
+    def work_topics(self, names: TopicNames, configured: Iterable[str]) -> dict[str, str]:
+        """The work topic of each provider, those too that are in the settings no more."""
+        try:
+            known = self._consumer.list_topics(timeout=REQUEST_S).topics
+        except KafkaException as error:
+            raise kafka_error(error, doing="asking for the topics", where=self._where) from error
+        begin = names.work("")
+        gone = sorted(name.removeprefix(begin) for name in known if name.startswith(begin))
+        return {provider: names.work(provider) for provider in dict.fromkeys((*configured, *gone))}
 
     def require(self, topic: str) -> int:
         """As `partitions`, but a topic that is not there raises NotReadyError."""
@@ -82,16 +96,25 @@ class LogReader:
         return count
 
     def spans(
-        self, topic: str, *, since: float | None = None, until: float | None = None
+        self,
+        topic: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        settled: bool = False,
     ) -> list[Span]:
         """All that is committed now, or what was written from `since` and before `until`.
 
         Times are unix seconds of the records' timestamps. A topic that is not there has none.
+
+        A transaction that is open holds back what others have committed after it. When `settled`,
+        that belongs to the span: reading it waits until the transaction has ended.
         """
         count = self.partitions(topic)
+        asked = self._ends() if settled else self._consumer
         try:
             bounds = {
-                number: self._consumer.get_watermark_offsets(
+                number: asked.get_watermark_offsets(
                     TopicPartition(topic, number), timeout=REQUEST_S
                 )
                 for number in range(count)
@@ -107,6 +130,21 @@ class LogReader:
             spans.append(Span(topic, number, max(low, start), max(low, min(end, high))))
         return spans
 
+    def _ends(self) -> Consumer:
+        """A consumer that knows of what is not committed yet."""
+        if self._uncommitted is None:
+            self._uncommitted = Consumer(
+                consumer_config(
+                    self._settings,
+                    **{
+                        "group.id": "weighbridge-reader",
+                        "isolation.level": "read_uncommitted",
+                        "log_level": 0,
+                    },
+                )
+            )
+        return self._uncommitted
+
     def _at(self, topic: str, count: int, at: float | None) -> dict[int, int]:
         """The first offset at or after a time, by partition; none where nothing is that new."""
         if at is None or not count:
@@ -121,6 +159,7 @@ class LogReader:
         if not reading.left:
             return
         topic = spans[0].topic
+        paused: list[TopicPartition] = []
         self._consumer.assign(
             [TopicPartition(topic, span.partition, span.start) for span in reading.left.values()]
         )
@@ -128,18 +167,22 @@ class LogReader:
             moved = time.monotonic()
             while reading.left:
                 messages = self._consumer.consume(_BATCH, _WAIT_S)
-                if messages:
+                batch, ended = reading.take(messages, lambda error: self._check(error, topic))
+                if batch or ended:
                     moved = time.monotonic()
                 elif time.monotonic() - moved > STALLED_S:
                     raise self._stalled(topic)
-                batch, ended = reading.take(messages, lambda error: self._check(error, topic))
                 if ended:
-                    self._consumer.pause([TopicPartition(topic, number) for number in ended])
+                    paused += [TopicPartition(topic, number) for number in ended]
+                    self._consumer.pause(paused[-len(ended) :])
                 if progress is not None:
                     progress(topic, reading.passed, reading.total)
                 if batch:
                     yield batch
         finally:
+            if paused:
+                # The client remembers a pause beyond the assignment: the next read would wait.
+                self._consumer.resume(paused)
             self._consumer.unassign()
 
     def one(self, topic: str, partition: int, offset: int) -> Any | None:
@@ -183,7 +226,7 @@ class LogReader:
     def _stalled(self, topic: str) -> NotReadyError:
         return NotReadyError(
             f"Kafka at {self._where} gave no record of {topic} for {STALLED_S:.0f} s.",
-            mend="Check the broker; `weighbridge doctor` looks closer.",
+            mend="Check the broker, and with kafka-transactions.sh whether a transaction hangs.",
             code="kafka_unreachable",
         )
 
@@ -213,8 +256,13 @@ class _Reading:
             span = self.left.get(number)
             if error is not None:
                 check(error)
-                # At the end of the partition what is left up to `span.end` are markers.
-                at_end = error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - as above
+                # What comes after the last record, up to `span.end`, are markers. Before it, the
+                # partition ends at an open transaction, and goes on when that has ended.
+                at_end = (
+                    error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - as above
+                    and span is not None
+                    and message.offset() >= span.end
+                )
             else:
                 offset = message.offset()
                 at_end = span is not None and offset >= span.end - 1

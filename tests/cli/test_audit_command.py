@@ -2,11 +2,12 @@
 
 import time
 
+import orjson
 import pytest
 
 from broker.records.times import to_rfc3339
 from broker.settings import Settings
-from tests.cli.running import rows, run
+from tests.cli.running import rows, run, started
 from tests.story.seeding import Seeder, call_of, completion_of, small, step, work_of
 
 KEYS = [
@@ -106,6 +107,39 @@ def test_a_record_away_from_home_and_its_copy_are_one_prompt(seeder: Seeder) -> 
     found = run(seeder.settings, "audit", "--json").json()
     assert (found["accepted"], found["completed"], found["pending"]) == (2, 1, 1)
     assert (found["duplicate_inputs"], found["duplicates"]) == (0, 0)
+
+
+def test_an_aborted_completion_is_none(seeder: Seeder) -> None:
+    now = time.time()
+    for name in ("answered", "rolled-back"):
+        seeder.prompt(name)
+    seeder.flush()
+    seeder.open_transaction(
+        completion_of("answered", now), completion_of("rolled-back", now)
+    ).abort_transaction(30)
+    seeder.open_transaction(completion_of("answered", now)).commit_transaction(30)
+    found = run(seeder.settings, "audit", "--json", "--grace", "0", expect=4).json()
+    assert (found["accepted"], found["completed"]) == (2, 1)
+    assert (found["lost"], found["duplicates"]) == (1, 0)
+
+
+def test_a_completion_behind_an_open_transaction_is_not_lost(seeder: Seeder) -> None:
+    now = time.time()
+    for name in ("p1", "p2"):
+        seeder.prompt(name)
+    seeder.flush()
+    first = seeder.open_transaction(completion_of("p1", now))
+    seeder.open_transaction(completion_of("p2", now)).commit_transaction(30)
+    with started(seeder.settings, "audit", "--json", "--grace", "0") as audit:
+        ends = time.monotonic() + 4
+        while time.monotonic() < ends:
+            assert audit.poll() is None, "it did not wait for the transaction"
+            time.sleep(0.05)
+        first.commit_transaction(30)
+        told, _ = audit.communicate(timeout=30)
+    found = orjson.loads(told)
+    assert audit.returncode == 0, found
+    assert (found["accepted"], found["completed"], found["lost"]) == (2, 2, 0)
 
 
 def test_an_id_again_after_the_window_may_be_answered_again(seeder: Seeder) -> None:

@@ -121,6 +121,20 @@ class Seeder:
         value = encode_completion(completion)
         return self.write(self.topics.completions, value, number, key=completion.id.encode())
 
+    def open_transaction(self, *completions: Completion) -> Producer:
+        """A transaction of another producer that holds these completions, to commit or abort."""
+        name = f"{self.settings.kafka.prefix}-{self._count}"
+        self._count += 1
+        producer = Producer(producer_config(self.settings, **{"transactional.id": name}))
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for completion in completions:
+            number = len(completion.id) % self.settings.topics.completions
+            value, key = encode_completion(completion), completion.id.encode()
+            producer.produce(self.topics.completions, value, key, number)
+        assert producer.flush(30) == 0
+        return producer
+
     def commit(self, group: str, topic: str, bases: Mapping[int, int]) -> None:
         """The group has done everything below these offsets."""
         self.commit_out_of_order(group, topic, bases, ())
@@ -132,7 +146,7 @@ class Seeder:
         places = []
         for partition, base in bases.items():
             progress = PartitionProgress(base)
-            for offset in done:
+            for offset in range(base, max(done, default=base - 1) + 1):
                 progress.delivered(offset)
             progress.confirm(done)
             at, metadata = progress.commit()
