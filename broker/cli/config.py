@@ -8,6 +8,7 @@ import typer
 
 from broker.cli.options import AsJson, Config
 from broker.cli.output import console, say, table, write, write_json
+from broker.records.errors import UsageError
 
 if TYPE_CHECKING:
     from broker.settings.problems import Problem
@@ -38,6 +39,7 @@ def show(config: Config = None, changed: Origin = False, as_json: AsJson = False
         write_json({"settings": chosen, "origins": {".".join(p): o for p, _, o in rows}})
         return
     shown = table("setting", "value", "from")
+    shown.columns[0].no_wrap = True
     for path, value, origin in rows:
         shown.add_row(".".join(path), _told(value), "" if origin == DEFAULT else origin)
     console().print(shown, markup=False)
@@ -52,31 +54,35 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     from broker.settings.advice import advice_on
     from broker.settings.loading import load_settings, settings_file
     from broker.settings.origins import Origins
-    from broker.settings.problems import InvalidSettingsError
+    from broker.settings.problems import InvalidSettingsError, Problem
 
     mistakes: Sequence[Problem] = ()
     doubts: Sequence[Problem] = ()
+    file = config
     try:
-        settings = load_settings(config)
-        doubts = advice_on(settings, Origins(settings_file(config)))
+        file = settings_file(config)
+        doubts = advice_on(load_settings(config), Origins(file))
     except InvalidSettingsError as error:
         mistakes = error.problems
+    except UsageError as error:
+        mistakes = (Problem("file", error.message.rstrip("."), error.mend, str(file)),)
     if as_json:
         write_json({"mistakes": _dumped(mistakes), "warnings": _dumped(doubts)})
     else:
         for kind, found in (("mistake", mistakes), ("warning", doubts)):
             for problem in found:
                 write(f"{kind}: {problem}. {problem.mend}")
-        say(_verdict(mistakes, doubts, settings_file(config)))
+        say(_verdict(len(mistakes), len(doubts), file))
     if mistakes:
         raise typer.Exit(2)
 
 
-def _verdict(mistakes: "Sequence[Problem]", doubts: "Sequence[Problem]", file: Path | None) -> str:
+def _verdict(mistakes: int, doubts: int, file: Path | None) -> str:
     where = f"{file} and the environment" if file is not None else "the environment and defaults"
     if mistakes:
-        return f"config: {len(mistakes)} to mend in {where}"
-    return f"config: {where} can be used" + (f"; {len(doubts)} warnings" if doubts else "")
+        return f"config: {mistakes} to mend in {where}"
+    warnings = "1 warning" if doubts == 1 else f"{doubts} warnings"
+    return f"config: {where} can be used" + (f"; {warnings}" if doubts else "")
 
 
 def _dumped(problems: "Sequence[Problem]") -> list[dict[str, str]]:

@@ -1,0 +1,74 @@
+"""`weighbridge doctor`: what is wrong, and how to mend it."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from broker.cli.options import AsJson, Config, Kafka, load_for_up
+from broker.cli.output import console, table, write_json
+from broker.records.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from broker.cli.examination.finding import Examiner, Finding
+
+DEADLINE_S = 12.0
+NOT_WELL = 3
+"""Exit code when there is a problem."""
+_SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[bold red]problem[/]"}
+
+
+def doctor(config: Config = None, kafka: Kafka = None, as_json: AsJson = False) -> None:
+    """Look at this machine, the broker, the topics, the processes and the providers.
+
+    Nothing is changed, and no provider is called. Exit code 3 when there is a problem.
+    """
+    from functools import partial
+
+    from broker.cli.examination.clouds import address_examiners, examine_keys
+    from broker.cli.examination.cluster import examine_cluster
+    from broker.cli.examination.finding import examine, failed, ok
+    from broker.cli.examination.machine import examine_machine
+    from broker.cli.examination.running_here import examine_running
+    from broker.log.clients import EMBEDDED
+
+    examiners: dict[str, Examiner] = {}
+    try:
+        settings = load_for_up(config, kafka)
+    except UsageError as error:
+        found = [failed("settings", error)]
+        examiners = {"machine": partial(examine_machine, embedded=True)}
+    else:
+        found = [ok("settings", "valid (`weighbridge config check` tells more)")]
+        embedded = settings.kafka.bootstrap == EMBEDDED
+        examiners = {
+            "machine": partial(examine_machine, embedded=embedded),
+            "broker": partial(examine_cluster, settings),
+            "providers": partial(examine_keys, settings),
+            **address_examiners(settings),
+        }
+    examiners["up"] = examine_running
+    found += examine(examiners, deadline_s=DEADLINE_S)
+    problems = sum(finding.level == "problem" for finding in found)
+    if as_json:
+        write_json({"well": not problems, "checks": [asdict(finding) for finding in found]})
+    else:
+        _show(found, problems)
+    if problems:
+        raise typer.Exit(NOT_WELL)
+
+
+def _show(found: "Sequence[Finding]", problems: int) -> None:
+    from rich.markup import escape
+
+    shown = table("", "", "")
+    shown.show_header = False
+    for finding in found:
+        mend = f"\n[bold]{escape(finding.mend)}[/]" if finding.mend else ""
+        shown.add_row(_SIGNS[finding.level], finding.check, f"{escape(finding.text)}{mend}")
+    out = console()
+    out.print(shown)
+    warnings = sum(finding.level == "warning" for finding in found)
+    out.print(f"{problems} to mend, {warnings} to look at, {len(found)} checked.")
