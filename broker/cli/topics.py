@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from broker.cli.options import AsJson, Config, Kafka, load
+from broker.cli.output import write, write_json
 
 if TYPE_CHECKING:
     from broker.log.topics import TopicChange
@@ -12,11 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Topics: what should be, what is, what would change.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="Settings file; default weighbridge.toml here.")]
-Kafka = Annotated[
-    str | None, typer.Option(metavar="HOST:PORT", help="Use this broker, not the settings' one.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 _DONE = {"create": "created", "grow": "grown", "configure": "configured"}
 
 
@@ -46,13 +44,9 @@ def _with_settings(
     kafka: str | None,
 ) -> "tuple[TopicChange, ...]":
     from broker.log.clients import admin_config
-    from broker.settings import load_settings
 
-    settings = load_settings(config)
-    if kafka is not None:
-        chosen = settings.kafka.model_copy(update={"bootstrap": kafka})
-        settings = settings.model_copy(update={"kafka": chosen})
-    return act(settings, admin_config(settings))
+    settings = load(config, kafka)
+    return act(settings, admin_config(settings, log_level=0))
 
 
 def _tell(
@@ -70,11 +64,9 @@ def _tell(
         for change in changes
     ]
     if as_json:
-        import orjson
-
-        typer.echo(orjson.dumps({"changes": rows}).decode())
+        write_json({"changes": rows})
         return
     for row in rows:
-        typer.echo(f"{row['action']:<10} {row['topic']}: {row['reason']}")
+        write(f"{row['action']:<10} {row['topic']}: {row['reason']}")
     if not rows:
-        typer.echo(nothing)
+        write(nothing)

@@ -1,9 +1,11 @@
 """`weighbridge up`: everything on this machine, until Ctrl-C."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from broker.cli.options import Config, Kafka, load_for_up
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,14 +14,7 @@ if TYPE_CHECKING:
     from broker.supervisor.machine import Machine
 
 
-def up(
-    config: Annotated[
-        Path | None, typer.Option(help="Settings file; default weighbridge.toml here.")
-    ] = None,
-    kafka: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Use this broker, not the embedded one.")
-    ] = None,
-) -> None:
+def up(config: Config = None, kafka: Kafka = None) -> None:
     """Run everything on this machine: Kafka, topics, the classifier and a pool for each provider.
 
     The simulator plays every provider without a `base_url`. Ctrl-C drains: calls under way are
@@ -28,8 +23,6 @@ def up(
     import asyncio
 
     from rich.console import Console
-
-    from broker.cli.options import load_for_up
 
     try:
         asyncio.run(_run(load_for_up(config, kafka), config, Console(stderr=True)))

@@ -53,7 +53,7 @@ def examine_cluster(settings: Settings) -> Iterator[Finding]:
 
 def _silent(error: WeighbridgeError, where: str) -> Finding:
     """Why a cluster does not answer, as far as a TCP connection to its first address tells."""
-    host, _, port = where.split(",")[0].strip().rpartition(":")
+    host, _, port = where.split(",", maxsplit=1)[0].strip().rpartition(":")
     if error.code != "kafka_unreachable" or not port.isdecimal():
         return failed("broker", error)
     text = unreachable(host.strip("[]"), int(port))
