@@ -4,23 +4,25 @@ Everything here runs on the event loop. `pump` is the one place where anything i
 """
 
 import asyncio
-import random
+import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
-from broker.core.retries import RetryBudget, backoff
-from broker.core.routing import Decision
+from broker.core.retries import RetryBudget
 from broker.log.units import Unit
-from broker.telemetry.logs import get_logger
-from workers.attempt import Attempts, End, Finish, Move, Rest, is_able
+from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.dispatch import Dispatcher
+from workers.ends import End, Rest
 from workers.job import Arrival, Job, JobState, UnreadableWork
+from workers.leaving import RELOCATE_EVERY_S, Leaving
+from workers.settling import Settling
+from workers.ticket import Ticket
 
-RELOCATE_EVERY_S: Final = 0.25
-"""While the breaker is open, what waits is offered to other providers this often."""
 GIVE_UP_S: Final = 1.0
 _SHORTEST_TIMER_S: Final = 0.002
 
@@ -30,7 +32,7 @@ class Committer(Protocol):
 
     @property
     def room(self) -> int:
-        """Units that it would take now."""
+        """Units that it would take now; once it grows, `Answering.pump` is called."""
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Commit these when their turn comes; never blocks."""
@@ -57,14 +59,15 @@ class Answering:
         self._budget = parts.budget
         self._committer = parts.committer
         self._breaker = parts.attempts.breaker
-        self._running: dict[Job, asyncio.Task[None]] = {}
+        self._running: dict[Job, asyncio.Task[End]] = {}
+        self._bad: deque[UnreadableWork] = deque()
+        self._leaving = Leaving(parts.attempts)
+        self._settling = Settling(parts.attempts)
         self._units: list[Unit] = []
         self._loop = asyncio.get_running_loop()
         self._pump_due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._relocated_at = 0.0
         self._taking = True
-        self._log = get_logger(provider=parts.attempts.provider)
 
     @property
     def running(self) -> int:
@@ -75,16 +78,20 @@ class Answering:
         """Take in what was read."""
         for item in batch:
             if isinstance(item, UnreadableWork):
-                self._unreadable(item)
+                self._bad.append(item)
             else:
                 self._dispatcher.add(item)
         self.pump()
 
     def dropped(self, partitions: frozenset[int]) -> None:
         """These partitions are another worker's now: it does what is not committed."""
-        for job in self._dispatcher.drop(lambda job: job.place.partition in partitions):
-            self._backlog.started(job.lane)
-            self._backlog.ended(job.lane, job.size)
+        gone: list[Arrival] = []
+        gone += self._dispatcher.drop(lambda job: job.place.partition in partitions)
+        gone += (record for record in self._bad if record.place.partition in partitions)
+        self._bad = deque(r for r in self._bad if r.place.partition not in partitions)
+        for each in gone:
+            self._backlog.started(each.lane)
+            self._backlog.ended(each.lane, each.size)
         for job, task in self._running.items():
             if job.place.partition in partitions:
                 job.state = JobState.GONE
@@ -95,7 +102,8 @@ class Answering:
         self._taking = False
 
     async def finish(self, deadline_s: float) -> int:
-        """Wait for what runs, and give up on the rest; how many calls were given up."""
+        """Start nothing more, wait for what runs, give up on the rest; how many were given up."""
+        self.stop_taking()
         late = set(self._running.values())
         if late:
             _, late = await asyncio.wait(late, timeout=deadline_s)
@@ -110,12 +118,9 @@ class Answering:
         """Start what may start now, and hand over what has ended."""
         self._pump_due = False
         now = time.time()
-        dispatcher = self._dispatcher
         if self._taking:
-            dispatcher.wake(now)
-            for job in dispatcher.take_expired(now):
-                self._backlog.started(job.lane)
-                self._end(job, self._attempts.expired(job), now)
+            self._dispatcher.wake(now)
+            self._end_what_cannot_start(now)
             self._start_jobs(now)
         if self._units:
             units, self._units = self._units, []
@@ -132,34 +137,54 @@ class Answering:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not self._taking:
+            return
         times = [self._dispatcher.next_change()]
-        if any(self._dispatcher.waiting.values()):
+        if any(self._dispatcher.waiting.values()) and self._breaker.state(now) != "closed":
             again = self._breaker.opens_again_at(now)
-            times.append(None if again is None else min(again, now + RELOCATE_EVERY_S))
+            times.append(min(again or math.inf, now + RELOCATE_EVERY_S))
         due = min((at for at in times if at is not None), default=None)
-        if due is not None and self._taking:
-            self._timer = self._loop.call_later(max(due - now, _SHORTEST_TIMER_S), self.pump)
+        if due is not None:
+            # Without room nothing can be done about it; then a commit calls us, or at last this.
+            shortest = _SHORTEST_TIMER_S if self._room() > 0 else RELOCATE_EVERY_S
+            self._timer = self._loop.call_later(max(due - now, shortest), self.pump)
+
+    def _room(self) -> int:
+        """Units that may be made beside those of what runs, which all need their place."""
+        return self._committer.room - self._dispatcher.in_flight - len(self._units)
+
+    def _end_what_cannot_start(self, now: float) -> None:
+        """Deadlines that have passed, and records that are none; no more than there is room for."""
+        for job in self._dispatcher.take_expired(now, self._room()):
+            self._backlog.started(job.lane)
+            self._end(job, self._attempts.expired(job), now)
+        while self._bad and self._room() > 0:
+            record = self._bad.popleft()
+            self._backlog.started(record.lane)
+            self._backlog.ended(record.lane, record.size)
+            self._units.append(self._settling.unreadable(record))
 
     def _start_jobs(self, now: float) -> None:
-        dispatcher, breaker = self._dispatcher, self._breaker
-        # Whatever runs will need room for its result, so that none is ever refused.
-        room = self._committer.room - dispatcher.in_flight - len(self._units)
+        dispatcher = self._dispatcher
+        room = self._room()
         waiting = dispatcher.waiting
         while room > 0 and any(waiting.values()):
-            ticket = breaker.allows(now)
+            ticket = Ticket.ask(self._breaker, now)
             if ticket is None:
                 self._relocate(now)
                 return
             job = dispatcher.next_job()
             if job is None:
-                breaker.unheard(ticket)
+                ticket.unheard()
                 return
+            room -= 1
             self._backlog.started(job.lane)
             if not self._may_call(job, now):
-                breaker.unheard(ticket)
+                ticket.unheard()
                 continue
-            room -= 1
-            self._running[job] = self._loop.create_task(self._run(job, ticket))
+            task = self._loop.create_task(self._attempts.run(job, ticket))
+            self._running[job] = task
+            task.add_done_callback(partial(self._ran, job, ticket))
 
     def _may_call(self, job: Job, now: float) -> bool:
         """Whether the budget lets this job be called; else it moves, or rests again."""
@@ -172,80 +197,45 @@ class Answering:
             return True
         tallies.retried("denied")
         self._dispatcher.ended(job)
-        because = f"{job.last_failure}, and the budget of retries is used up"
-        chosen = self._attempts.mover.choose(job, because, now)
-        if isinstance(chosen, Decision) and is_able(chosen):
-            self._end(job, Move(chosen), now)
-        else:
-            jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
-            pause = backoff(job.calls_here + 1, self._attempts.rules, jitter)
-            self._end(job, Rest(now + pause), now)
+        self._end(job, self._leaving.without_retry(job, now), now)
         return False
 
     def _relocate(self, now: float) -> None:
         """The breaker lets no call out: what waits goes where it can be done, if anywhere."""
-        if now - self._relocated_at < RELOCATE_EVERY_S:
-            return
-        self._relocated_at = now
-        again = self._breaker.opens_again_at(now)
-        state = "is being tried again" if again is None else f"is off for {again - now:.1f} s"
-        for job in list(self._dispatcher.held()):
-            chosen = self._attempts.mover.choose(job, state, now)
-            if isinstance(chosen, Decision) and is_able(chosen):
-                self._dispatcher.remove(job)
-                self._backlog.started(job.lane)
-                self._end(job, Move(chosen), now)
+        held = list(self._dispatcher.held())
+        for job, move in self._leaving.while_off(held, now):
+            self._dispatcher.remove(job)
+            self._backlog.started(job.lane)
+            self._end(job, move, now)
+            if self._room() <= 0:
+                return
 
-    async def _run(self, job: Job, ticket: int) -> None:
-        end: End | None = None
-        try:
-            end = await self._attempts.run(job, ticket)
-        except asyncio.CancelledError:
-            # Only `dropped` and `finish` cancel: nothing may come of this job here any more.
-            job.state = JobState.GONE
-        except Exception as error:  # noqa: BLE001 - whatever it is, the prompt must get its end
-            self._breaker.unheard(ticket)
-            self._log.error("job_failed", id=job.work.id, error=type(error).__name__)
-            end = self._attempts.failed(job, "internal", "The worker failed in the middle of it.")
+    def _ran(self, job: Job, ticket: Ticket, task: asyncio.Task[End]) -> None:
+        """An attempt has ended: a callback, as a task cancelled before it began runs no code."""
+        ticket.unheard()
         del self._running[job]
         self._dispatcher.ended(job)
-        if end is None or job.state is JobState.GONE:
+        # Only `dropped` and `finish` cancel: nothing may come of this job here any more.
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or job.state is JobState.GONE:
+            job.state = JobState.GONE
             self._backlog.ended(job.lane, job.size)
+        elif error is not None:
+            self._release(job)
+            self._units.append(self._settling.broke(job, error, time.time()))
         else:
-            self._end(job, end, time.time())
+            self._end(job, task.result(), time.time())
         self._pump_soon()
 
     def _end(self, job: Job, end: End, now: float) -> None:
         """Carry out the end of an attempt, or of a wait; the job holds no slot."""
-        attempts = self._attempts
         if isinstance(end, Rest):
             self._dispatcher.rest(job, end.until)
             self._backlog.rests(job.lane)
             return
+        self._release(job)
+        self._units.append(self._settling.ended(job, end, now))
+
+    def _release(self, job: Job) -> None:
         job.state = JobState.SETTLED
         self._backlog.ended(job.lane, job.size)
-        if isinstance(end, Finish):
-            completion = end.completion
-            attempts.tallies.completed(
-                job.lane, completion.status, completion.input_tokens, completion.output_tokens
-            )
-            self._units.append(attempts.endings.completed(job, completion, end.value))
-        else:
-            to = end.to
-            attempts.mover.moved(job, to.provider, now)
-            attempts.tallies.moved(to.provider, to.reason)
-            self._units.append(attempts.endings.moved(job, to.provider, to.sentence, now))
-
-    def _unreadable(self, record: UnreadableWork) -> None:
-        place = record.place
-        self._log.error(
-            "bad_work_record",
-            topic=place.topic,
-            partition=place.partition,
-            offset=place.offset,
-            code=record.code,
-        )
-        self._attempts.tallies.unreadable()
-        self._backlog.started(record.lane)
-        self._backlog.ended(record.lane, record.size)
-        self._units.append(self._attempts.endings.unreadable(record, time.time()))

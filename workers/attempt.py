@@ -1,5 +1,6 @@
 """One attempt at a job: journal, call, and what its outcome leads to. It carries nothing out."""
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -61,15 +62,17 @@ class Attempts:
         """Call the provider once; what it says of the provider's health is said to `ticket`."""
         if self.client.provider_model(job.work.model) is None:
             return self._not_served(job)
-        began = time.time()
+        attempt, began = job.calls + 1, time.time()
         try:
-            if not await self._journaled(job, job.calls + 1, began):
+            if not await self._journaled(job, attempt, began):
                 return Rest(began + JOURNAL_PAUSE_S)
             self._called(job, began)
             result = await self._call(job)
-        except BaseException:
+        except BaseException as error:
             # Cancelled: the partition is another's now, or the process ends.
-            self._note(job, "stop", CallResult(time.time() - began), "given_up")
+            code = "given_up" if isinstance(error, asyncio.CancelledError) else "internal"
+            job.calls = attempt  # also when it was cancelled while its start was written
+            self._note(job, "stop", CallResult(time.time() - began), code)
             raise
         job.provider_s += result.seconds
         if result.answer is None:

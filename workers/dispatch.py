@@ -16,7 +16,7 @@ from broker.core.slots import SlotRules, SlotSharing
 from workers.job import Job, JobState
 
 _SLACK: Final = 256
-"""Ended jobs that the deadline queue may still hold before it is swept."""
+"""Ended jobs that a queue may still hold before it is swept."""
 
 
 class Dispatcher:
@@ -110,10 +110,10 @@ class Dispatcher:
                 self._resting_count -= 1
                 self._queue(job, front=True)
 
-    def take_expired(self, now: float) -> list[Job]:
-        """Remove and return the jobs whose deadline has come while they waited or rested."""
-        expired = []
-        while self._deadlines and self._deadlines[0][0] <= now:
+    def take_expired(self, now: float, most: int) -> list[Job]:
+        """Remove and return jobs whose deadline has come while they waited or rested."""
+        expired: list[Job] = []
+        while len(expired) < most and self._deadlines and self._deadlines[0][0] <= now:
             job = heapq.heappop(self._deadlines)[2]
             if self.remove(job):
                 expired.append(job)
@@ -125,6 +125,15 @@ class Dispatcher:
             ]
             heapq.heapify(self._deadlines)
         return expired
+
+    def _sweep(self, lane: Lane) -> None:
+        """Let go of removed jobs now and then: a lane that starts nothing would keep them all."""
+        queue = self._queues[lane]
+        if len(queue) > 2 * self._counts[lane] + _SLACK:
+            self._queues[lane] = deque(_in_state(queue, JobState.WAITING))
+        if len(self._resting) > 2 * self._resting_count + _SLACK:
+            self._resting = [entry for entry in self._resting if entry[2].state is JobState.RESTING]
+            heapq.heapify(self._resting)
 
     def next_change(self) -> float | None:
         """When a rest or a deadline ends next (it may prove to be of a job that is gone)."""
@@ -141,6 +150,7 @@ class Dispatcher:
             return False
         self._weights[job.lane] -= job.work.weight
         job.state = JobState.SETTLED
+        self._sweep(job.lane)
         return True
 
     def drop(self, gone: Callable[[Job], bool]) -> list[Job]:
@@ -149,10 +159,6 @@ class Dispatcher:
         for job in dropped:
             self.remove(job)
             job.state = JobState.GONE
-        for lane, queue in self._queues.items():
-            self._queues[lane] = deque(job for job in queue if job.state is JobState.WAITING)
-        self._resting = [entry for entry in self._resting if entry[2].state is JobState.RESTING]
-        heapq.heapify(self._resting)
         return dropped
 
     def held(self) -> Iterator[Job]:

@@ -29,6 +29,7 @@ class Exchange:
         self._ends = self._began + limits.total
         self._expires = None if deadline is None else self._began + deadline - time.time()
         self._bound = Transport.FIRST_BYTE_TIMEOUT
+        self._deadline_next = False
         self.status: int | None = None
         self.first_token_s: float | None = None
         self.streaming = False
@@ -59,8 +60,10 @@ class Exchange:
 
     def failed_by(self, error: Exception) -> tuple[Transport, bool]:
         """The word for a failure without a whole reply, and whether the deadline was it."""
-        now = self._loop.time()
-        if self._expires is not None and now >= self._expires:
+        # A loop's timers may fire a moment before their time, so the clock alone does not tell.
+        ours = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ServerTimeoutError)
+        timed_out = ours and self._deadline_next
+        if timed_out or (self._expires is not None and self._loop.time() >= self._expires):
             return Transport.TOTAL_TIMEOUT, True
         if isinstance(error, aiohttp.ServerTimeoutError | aiohttp.ClientConnectorError):
             return Transport.CONNECT, False
@@ -73,4 +76,5 @@ class Exchange:
     def _earliest(self, at: float, bound: Transport) -> float:
         self._bound = bound if at < self._ends else Transport.TOTAL_TIMEOUT
         at = min(at, self._ends)
+        self._deadline_next = self._expires is not None and self._expires <= at
         return at if self._expires is None else min(at, self._expires)

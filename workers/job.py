@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from broker.core.lanes import Lane
 from broker.records.incoming import Headers
@@ -50,8 +49,6 @@ class Job:
     """The next call repeats one that failed here, so that it needs the budget's leave."""
     last_failure: str = ""
     """What the last call failed of, in words for the route."""
-    task: Any = field(default=None, repr=False)
-    """The asyncio task while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
