@@ -250,6 +250,9 @@ _CLOUDS: dict[str, dict[str, Any]] = {
 fills them; the other two have room for heavy work."""
 
 
+OWN_CLOUDS = frozenset(_CLOUDS)
+
+
 class SimulatorSettings(Section):
     """The stand-in for providers without a `base_url`, and where it runs."""
 

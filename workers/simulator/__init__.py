@@ -1,0 +1,1 @@
+"""Simulated clouds: OpenAI's chat form with a model of latency, and faults on request."""

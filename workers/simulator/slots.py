@@ -1,0 +1,56 @@
+"""Bounded concurrency with a bounded queue, first come first served."""
+
+import asyncio
+from collections import deque
+
+
+class QueueFullError(Exception):
+    """Every slot is taken and the queue is full, or the wait for a slot took too long."""
+
+
+class Slots:
+    """`async with slots:` holds one. Of one event loop."""
+
+    def __init__(self, slots: int, queue: int, longest_wait_s: float) -> None:
+        self._slots = slots
+        self._queue = queue
+        self._longest_wait_s = longest_wait_s
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.in_use = 0
+
+    @property
+    def waiting(self) -> int:
+        """Calls in the queue."""
+        return sum(not waiter.done() for waiter in self._waiting)
+
+    async def __aenter__(self) -> None:
+        """Take a slot; raises QueueFullError."""
+        if self.in_use < self._slots and not self._waiting:
+            self.in_use += 1
+            return
+        if len(self._waiting) >= self._queue:
+            raise QueueFullError
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self._longest_wait_s):
+                await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                self._leave()  # the slot was handed over in the moment in which the caller left
+            else:
+                self._waiting.remove(waiter)
+            if isinstance(error, TimeoutError):
+                raise QueueFullError from None
+            raise
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)  # the slot goes on to it, so `in_use` stays
+                return
+        self.in_use -= 1
