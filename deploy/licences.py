@@ -29,6 +29,14 @@ OTHER_JARS = {
     "org.slf4j:slf4j-api": "MIT",
 }
 
+DATA = (
+    (
+        "broker/load/traces",
+        "Microsoft, Azure LLM inference trace 2023, Azure/AzurePublicDataset (its README cites)",
+        "CC-BY-4.0",
+    ),
+)
+
 
 def locked(lock: str) -> list[tuple[str, str]]:
     """Names and versions of a lock file."""
@@ -74,6 +82,10 @@ def main() -> None:
             group, artifact, version = line.split()[0].split(":")
             licence = OTHER_JARS.get(f"{group}:{artifact}", "Apache-2.0")
             out(f"| {group}:{artifact} | {version} | {licence} |\n")
+    out("\n## Data\n\nShipped in the package, in part.\n\n")
+    out("| folder | from | licence |\n|---|---|---|\n")
+    for folder, origin, licence in DATA:
+        out(f"| {folder} | {origin} | {licence} |\n")
 
 
 if __name__ == "__main__":
