@@ -85,6 +85,7 @@ class Assignment:
                     (self._topic, place.partition), self.epoch, base, place.metadata or ""
                 )
                 self.epochs[place.partition] = self.epoch
+                self.starts[place.partition] = base
                 self.paused.discard(place.partition)
                 if restored.problem is not None:
                     self._hooks.metadata_unreadable()
