@@ -33,13 +33,17 @@ class ChildSpec:
 
 
 class Child:
-    """A running or dead child. `starts` counts how often it was started."""
+    """A running or dead child.
+
+    `starts` counts how often it was started; `last_code` is how it ended last, None before.
+    """
 
     def __init__(self, spec: ChildSpec, log_folder: Path) -> None:
         self.spec = spec
         self.backoff = RestartBackoff()
         self.starts = 0
         self.ready = False
+        self.last_code: int | None = None
         self.log_file = log_folder / f"{spec.name}.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -80,7 +84,7 @@ class Child:
         """Wait for the end of the process; its exit code, or minus the signal that ended it."""
         if self._process is None:
             return 0
-        code = await self._process.wait()
+        self.last_code = code = await self._process.wait()
         self.ready = False
         return code
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from broker.log.clients import EMBEDDED, admin_config, embedded_folder
 from broker.log.embedded import EmbeddedKafka
@@ -74,8 +75,7 @@ async def running_machine(
 @contextmanager
 def only_one(lock: Path) -> Iterator[None]:
     """Hold this machine's lock; raises NotReadyError when another `up` or `demo` has it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+") as held:
+    with _opened(lock) as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -93,6 +93,18 @@ def only_one(lock: Path) -> Iterator[None]:
             yield
         finally:
             held.truncate(0)
+
+
+def _opened(lock: Path) -> TextIO:
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return lock.open("a+")
+    except OSError as error:
+        raise NotReadyError(
+            f"{lock.parent} cannot be used: {error.strerror or error}.",
+            mend="Make it writable, or set XDG_STATE_HOME to another folder.",
+            code="folder_unusable",
+        ) from error
 
 
 @asynccontextmanager

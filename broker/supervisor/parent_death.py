@@ -19,7 +19,8 @@ def follow_parent(environ: dict[str, str] | os._Environ[str] = os.environ) -> No
     The signal is SIGKILL: a supervisor that died without a word has left nobody to wait for a
     drain, and every promise holds through a kill.
     """
-    parent = environ.get(PARENT_VARIABLE)
+    # Taken out: what this process starts has another parent.
+    parent = environ.pop(PARENT_VARIABLE, None)
     if parent is None or sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)

@@ -14,6 +14,10 @@ from broker.records.errors import NotReadyError, UsageError
 from broker.supervisor.child import Child, ChildSpec
 
 EventKind = Literal["started", "ready", "died", "stopping", "stopped", "killed"]
+STARTS = 3
+"""A child that is started once more than this, and was never ready, will not come up."""
+USAGE = 2
+"""The exit code of a command whose arguments or settings are wrong: it would end so again."""
 SETTLE_S = 5.0
 """How long a child that was sent SIGKILL may take to be gone."""
 
@@ -49,6 +53,8 @@ class Supervisor:
 
     async def __aexit__(self, *_unused: object) -> None:
         await self.stop(drain_s=0.0)
+        # Whatever a `stop` that was cut short has left.
+        await self._end(list(self._children.values()), 0.0)
         if self._session is not None:
             await self._session.close()
 
@@ -60,7 +66,13 @@ class Supervisor:
     async def start(self, *, deadline_s: float) -> None:
         """Start all and wait until each is ready; raises NotReadyError with the log's end."""
         for child in self._children.values():
-            await child.start()
+            try:
+                await child.start()
+            except OSError as error:
+                raise NotReadyError(
+                    f"{child.spec.name} cannot be started: {error.strerror or error}.",
+                    mend=f"Check the free memory, and that {child.log_file} can be written.",
+                ) from error
             self._keepers.append(asyncio.create_task(self._keep(child)))
         try:
             async with asyncio.timeout(deadline_s):
@@ -77,7 +89,7 @@ class Supervisor:
 
     def _refuse_hopeless(self) -> None:
         for child in self._children.values():
-            if child.starts > 3 and not child.ready:  # noqa: PLR2004 - three deaths while starting
+            if not child.ready and (child.starts > STARTS or child.last_code == USAGE):
                 raise NotReadyError(
                     f"{child.spec.name} keeps ending as it starts. Its log ends:\n"
                     f"{child.last_lines()}",
@@ -89,18 +101,29 @@ class Supervisor:
             raise UsageError("The supervisor is not open.", mend="Use it as a context manager.")
         while True:
             waiting = asyncio.create_task(self._announce_ready(child, self._session))
-            code = await child.wait()
-            waiting.cancel()
-            if self._stopping:
-                return
+            try:
+                code = await child.wait()
+            finally:
+                waiting.cancel()
             delay = child.backoff.died(time.monotonic())
             when = "at once" if delay == 0 else f"in {delay:.1f} s"
             self._say(child, "died", f"{_ending(code)}; it starts again {when}")
             await asyncio.sleep(delay)
-            if self._stopping:
+            await self._start_again(child)
+
+    async def _start_again(self, child: Child) -> None:
+        while True:
+            try:
+                await child.start()
+            except OSError as error:
+                # No memory or too many processes for now, or the disk of its log is full.
+                delay = child.backoff.died(time.monotonic())
+                why = error.strerror or type(error).__name__
+                self._say(child, "died", f"cannot be started: {why}; again in {delay:.1f} s")
+                await asyncio.sleep(delay)
+            else:
+                self._say(child, "started", f"started again (pid {child.pid})")
                 return
-            await child.start()
-            self._say(child, "started", f"started again (pid {child.pid})")
 
     async def _announce_ready(self, child: Child, session: aiohttp.ClientSession) -> None:
         await child.wait_ready(session)
@@ -125,13 +148,14 @@ class Supervisor:
         if self._stopping:
             return True
         self._stopping = True
+        # First, so that no child is started behind the back of what follows.
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         clean = True
         names = list(self._children)
         for group in ([n for n in names if n not in last], [n for n in names if n in last]):
             clean = await self._end([self._children[name] for name in group], drain_s) and clean
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
         return clean
 
     async def _end(self, children: list[Child], drain_s: float) -> bool:
