@@ -15,7 +15,7 @@ from broker.records.dead_letter import dead_letter_headers
 from broker.records.headers import completion_headers
 from broker.records.ids import is_valid_id
 from broker.records.incoming import Source
-from broker.records.times import to_rfc3339
+from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.work import RouteStep, Work, encode_work, work_headers
 from workers.job import Job, Place, UnreadableWork
 from workers.providers.dialect import Answer
@@ -167,7 +167,7 @@ class Endings:
                 ),
             )
         ]
-        told = _still_told(record.value)
+        told = _still_told(record.value, now)
         if told is not None:
             job = Job(place, record.lane, record.size, replace(told, headers=record.headers), 0)
             error = Failure("internal", record.code, record.message)
@@ -181,7 +181,7 @@ def _unit(place: Place, outputs: tuple[Output, ...], tag: object) -> Unit:
     return Unit(place.topic, place.partition, place.offset, place.epoch, outputs, tag)
 
 
-def _still_told(value: bytes | None) -> Work | None:
+def _still_told(value: bytes | None, now: float) -> Work | None:
     """What an unreadable record says of its prompt, if it says an id: enough to end it."""
     try:
         data = orjson.loads(value or b"")
@@ -202,7 +202,7 @@ def _still_told(value: bytes | None) -> Work | None:
         provider=None,
         deadline=None,
         stream=False,
-        accepted_at=0.0,
+        accepted_at=_time(data.get("accepted_at"), now),
         source=_NOWHERE,
         reply_partition=reply if isinstance(reply, int) else None,
         weight=0,
@@ -218,3 +218,10 @@ def _still_told(value: bytes | None) -> Work | None:
 
 def _text(given: object, otherwise: str) -> str:
     return given if isinstance(given, str) and len(given) <= _LONGEST_NAME else otherwise
+
+
+def _time(given: object, otherwise: float) -> float:
+    try:
+        return from_rfc3339(given) if isinstance(given, str) else otherwise
+    except ValueError:
+        return otherwise

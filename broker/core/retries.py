@@ -144,6 +144,8 @@ class RetryRules:
     """Calls for one prompt over all providers, after which it has failed."""
     retry_after_cap_s: float = 30.0
     """A provider that asks for more than this is left instead."""
+    alone_cap_s: float = 600.0
+    """When there is no other provider, one that asks for more than this ends the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,8 @@ def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float)
     if action is Action.RETRY:
         pause = backoff(failure.calls_here, rules, jitter)
         asked = failure.retry_after_s
-        if asked is not None and asked > rules.retry_after_cap_s and not failure.alone:
+        longest = rules.alone_cap_s if failure.alone else rules.retry_after_cap_s
+        if asked is not None and asked > longest:
             what = f"{what}, try again after {asked:g} s"
         elif failure.calls_here > row.in_place and not failure.alone:
             what = f"{what}, {failure.calls_here} times"

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from broker.records.errors import BadRecordError
 from broker.records.headers import carried
 from broker.records.incoming import Headers, Source
+from broker.records.prompt import KINDS
 from broker.records.times import from_rfc3339, to_rfc3339
 
 
@@ -104,6 +105,7 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
     """Read a work record; raises BadRecordError when it is not one of ours."""
     try:
         data = orjson.loads(value or b"")
+        _check(data)
         fields = data["prompt"]
         source = data["source"]
         deadline = data.get("deadline")
@@ -115,7 +117,7 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
             priority=data["priority"],
             provider=fields.get("provider"),
             deadline=None if deadline is None else from_rfc3339(deadline),
-            stream=fields.get("stream", False),
+            stream=fields.get("stream") is True,
             accepted_at=from_rfc3339(data["accepted_at"]),
             source=Source(source["partition"], source["offset"]),
             reply_partition=data.get("reply_partition"),
@@ -138,3 +140,27 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
             mend="Something other than the classifier or a worker wrote to a work topic.",
             code="bad_work_record",
         ) from error
+
+
+_TYPES: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("id", "tenant", "kind", "model", "priority", "lane", "accepted_at"), str),
+    **dict.fromkeys(("weight", "input_tokens", "expected_output_tokens", "attempt"), int),
+    "source": dict,
+    "prompt": dict,
+    "route": list,
+}
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Types, so that a foreign record fails here rather than in the middle of a worker."""
+    fields = data["prompt"]
+    sound = (
+        all(type(data[name]) is kind for name, kind in _TYPES.items())
+        and data["kind"] in KINDS
+        and data["route"]
+        and isinstance(data.get("reply_partition"), int | None)
+        and isinstance(fields.get("provider"), str | None)
+        and isinstance(fields.get("metadata"), dict | None)
+    )
+    if not sound:
+        raise TypeError("a field has another type than the contract says")

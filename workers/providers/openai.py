@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/api-reference; error forms as facts of the providers' SDKs.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -95,7 +96,8 @@ class OpenAI:
 
     def assembler(self, work: Work) -> Assembler:
         """A stream is whole when each of the `n` wanted choices has ended."""
-        return ChatAssembler(int(work.fields.get("n") or 1))
+        wanted = work.fields.get("n")
+        return ChatAssembler(wanted if isinstance(wanted, int) and wanted > 0 else 1)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorReply:
         """Read an error in whatever form it came."""
@@ -121,16 +123,25 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
     None when it does not ask, or asks for nothing that can be understood.
     """
+    exact = _seconds(headers.get("retry-after-ms"))
+    if exact is not None:
+        return exact / 1000
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    plain = _seconds(text)
+    if plain is not None:
+        return plain
     try:
-        exact = headers.get("retry-after-ms")
-        if exact is not None:
-            return max(0.0, float(exact) / 1000)
-        text = headers.get("retry-after")
-        if text is None:
-            return None
-        if text.strip().replace(".", "", 1).isdigit():
-            return float(text)
         wait = parsedate_to_datetime(text) - (now or datetime.now(UTC))
     except (TypeError, ValueError):
         return None
     return max(0.0, wait.total_seconds())
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else -1.0
+    except ValueError:
+        return None
+    return number if 0 <= number < math.inf else None

@@ -1,0 +1,214 @@
+"""What runs next: whatever happens, no job is lost, none starts twice, and the slots are right."""
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from broker.core.lanes import LANES, Lane
+from broker.core.slots import SlotRules
+from tests.workers.building import PLAN, job, partition_of, work
+from workers.dispatch import Dispatcher
+from workers.job import Job, JobState
+
+SLOTS = 5
+lanes = st.sampled_from(LANES)
+
+
+def a_job(lane: Lane, offset: int, deadline: float | None = None, weight: int = 10) -> Job:
+    given = work(str(offset), deadline=deadline, weight=weight)
+    return job(given, partition=partition_of(lane), offset=offset)
+
+
+class DispatcherMachine(RuleBasedStateMachine):
+    """The model: each job is in exactly one of these."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.dispatcher = Dispatcher(SlotRules(SLOTS))
+        self.now = 1_000.0
+        self.offset = 0
+        self.waiting: set[Job] = set()
+        self.resting: dict[Job, float] = {}
+        self.running: list[Job] = []
+        self.ended: set[Job] = set()
+
+    @rule(lane=lanes, after=st.none() | st.floats(0, 20), weight=st.integers(0, 99))
+    def arrives(self, lane: Lane, after: float | None, weight: int) -> None:
+        self.offset += 1
+        deadline = None if after is None else self.now + after
+        new = a_job(lane, self.offset, deadline, weight)
+        self.dispatcher.add(new)
+        self.waiting.add(new)
+
+    @rule()
+    def starts(self) -> None:
+        got = self.dispatcher.next_job()
+        if got is None:
+            light = sum(each.lane == "light" for each in self.waiting)
+            kept = SlotRules(SLOTS).kept_for_light
+            others = sum(each.lane != "light" for each in self.running)
+            assert len(self.running) == SLOTS or not light
+            assert len(self.waiting) == light or others >= SLOTS - kept
+            return
+        self.waiting.remove(got)
+        self.running.append(got)
+        assert len(self.running) <= SLOTS
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 99))
+    def ends(self, which: int) -> None:
+        one = self.running.pop(which % len(self.running))
+        self.dispatcher.ended(one)
+        one.state = JobState.SETTLED
+        self.ended.add(one)
+
+    @precondition(lambda self: self.running)
+    @rule(which=st.integers(0, 99), pause=st.floats(0, 10))
+    def rests(self, which: int, pause: float) -> None:
+        one = self.running.pop(which % len(self.running))
+        self.dispatcher.ended(one)
+        self.dispatcher.rest(one, self.now + pause)
+        self.resting[one] = self.now + pause
+
+    @rule(seconds=st.floats(0, 5))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.dispatcher.wake(self.now)
+        for one in [each for each, until in self.resting.items() if until <= self.now]:
+            del self.resting[one]
+            self.waiting.add(one)
+
+    @rule(most=st.integers(0, 3))
+    def deadlines_are_looked_for(self, most: int) -> None:
+        due = {
+            each
+            for each in (*self.waiting, *self.resting)
+            if each.work.deadline is not None and each.work.deadline <= self.now
+        }
+        found = self.dispatcher.take_expired(self.now, most)
+        assert len(found) == min(most, len(due))
+        assert set(found) <= due
+        for one in found:
+            self._leaves(one)
+
+    @precondition(lambda self: self.waiting or self.resting)
+    @rule(which=st.integers(0, 999))
+    def is_moved_while_it_waits(self, which: int) -> None:
+        held = sorted((*self.waiting, *self.resting), key=lambda one: one.place.offset)
+        one = held[which % len(held)]
+        assert self.dispatcher.remove(one)
+        assert not self.dispatcher.remove(one)
+        self._leaves(one)
+
+    @rule(lane=lanes)
+    def a_partition_is_dropped(self, lane: Lane) -> None:
+        gone = partition_of(lane)
+        dropped = self.dispatcher.drop(lambda one: one.place.partition == gone)
+        assert set(dropped) == {one for one in (*self.waiting, *self.resting) if one.lane == lane}
+        assert len(set(dropped)) == len(dropped)
+        for one in dropped:
+            assert one.state is JobState.GONE
+            self._leaves(one)
+
+    def _leaves(self, one: Job) -> None:
+        self.waiting.discard(one)
+        self.resting.pop(one, None)
+        self.ended.add(one)
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        dispatcher = self.dispatcher
+        assert dispatcher.waiting == {
+            lane: sum(one.lane == lane for one in self.waiting) for lane in LANES
+        }
+        assert dispatcher.resting == len(self.resting)
+        assert dispatcher.running == {
+            lane: sum(one.lane == lane for one in self.running) for lane in LANES
+        }
+        assert dispatcher.in_flight == len(self.running)
+        weights: Counter[Lane] = Counter()
+        for one in (*self.waiting, *self.resting):
+            weights[one.lane] += one.work.weight
+        assert dispatcher.waiting_weight == {lane: weights[lane] for lane in LANES}
+        assert set(dispatcher.held()) == self.waiting | set(self.resting)
+        assert dispatcher.idle == (not self.waiting and not self.resting)
+
+    @invariant()
+    def something_will_wake_it(self) -> None:
+        change = self.dispatcher.next_change()
+        times = list(self.resting.values())
+        held = (*self.waiting, *self.resting)
+        times += [one.work.deadline for one in held if one.work.deadline is not None]
+        if times:
+            assert change is not None
+            assert change <= min(times)
+
+    def teardown(self) -> None:
+        """Whatever is left can still run, each job once."""
+        if not hasattr(self, "dispatcher"):
+            return
+        for one in self.running:
+            self.dispatcher.ended(one)
+        self.dispatcher.wake(self.now + 1_000)
+        left: list[Job] = []
+        while (got := self.dispatcher.next_job()) is not None:
+            left.append(got)
+            self.dispatcher.ended(got)
+        assert len(left) == len(set(left))
+        assert set(left) == self.waiting | set(self.resting)
+
+
+TestDispatcher = DispatcherMachine.TestCase
+TestDispatcher.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def held_inside(dispatcher: Dispatcher) -> int:
+    queues = dispatcher._queues.values()  # noqa: SLF001 - what it keeps alive
+    return sum(map(len, queues)) + len(dispatcher._resting)  # noqa: SLF001 - as above
+
+
+def test_jobs_that_leave_a_lane_which_starts_nothing_are_let_go_of() -> None:
+    """An outage: for minutes all that arrives is moved, and nothing ever starts."""
+    dispatcher = Dispatcher(SlotRules(SLOTS))
+    for offset in range(5_000):
+        one = a_job("heavy", offset)
+        dispatcher.add(one)
+        dispatcher.remove(one)
+    assert held_inside(dispatcher) < 600
+
+
+def test_resting_jobs_that_expire_are_let_go_of() -> None:
+    dispatcher = Dispatcher(SlotRules(SLOTS))
+    for offset in range(3_000):
+        dispatcher.add(a_job("light", offset, deadline=float(offset)))
+        one = dispatcher.next_job()
+        assert one is not None
+        dispatcher.ended(one)
+        dispatcher.rest(one, 1e9)
+        assert dispatcher.take_expired(float(offset), 10) == [one]
+    assert held_inside(dispatcher) < 600
+
+
+def test_a_retry_goes_before_what_came_later() -> None:
+    dispatcher = Dispatcher(SlotRules(SLOTS))
+    first, second = a_job("light", 1), a_job("light", 2)
+    dispatcher.add(first)
+    assert dispatcher.next_job() is first
+    dispatcher.ended(first)
+    dispatcher.rest(first, 10.0)
+    dispatcher.add(second)
+    dispatcher.wake(9.9)
+    assert first.state is JobState.RESTING
+    dispatcher.wake(10.0)
+    assert (dispatcher.next_job(), dispatcher.next_job()) == (first, second)
+
+
+def test_a_lane_is_first_come_first_served() -> None:
+    dispatcher = Dispatcher(SlotRules(50))
+    jobs = [a_job("light", offset) for offset in range(30)]
+    for one in jobs:
+        dispatcher.add(one)
+    assert [dispatcher.next_job() for _ in jobs] == jobs
+    assert PLAN.lane_of(jobs[0].place.partition) == "light"
