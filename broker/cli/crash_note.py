@@ -1,8 +1,4 @@
-"""What is left of a failure that nobody foresaw: a note with the way to it, and no values.
-
-A message or a local variable may quote a prompt, an answer or a key. The note has the frames of the
-traceback and the types; the messages only of errors that are about files, names and types.
-"""
+"""What is left of a failure that nobody foresaw: a note with the way to it, and no values."""
 
 import os
 import sys
@@ -11,8 +7,8 @@ import traceback
 from pathlib import Path
 
 from broker import __version__
+from broker.telemetry.safe_traceback import traceback_without_values
 
-_ABOUT_THE_PROGRAM = (OSError, ImportError, NameError, AttributeError, TypeError)
 _ROOT = Path(__file__).parents[1]
 _KEPT = 20
 """Older notes are removed."""
@@ -52,25 +48,7 @@ def _write(error: BaseException, command: str | None) -> Path:
 
 
 def _told(error: BaseException, command: str | None) -> str:
-    lines = [
-        f"weighbridge {__version__}, Python {sys.version.split()[0]}, {sys.platform}",
-        f"command: {command or '(none)'}",
-        "",
-    ]
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        lines += [line.rstrip("\n") for line in traceback.format_tb(following.__traceback__)]
-        lines.append(_named(following))
-        following = following.__cause__ or following.__context__
-        if following is not None:
-            lines += ["", "which came from:", ""]
-    return "\n".join(lines) + "\n"
-
-
-def _named(error: BaseException) -> str:
-    name = f"{type(error).__module__}.{type(error).__qualname__}"
-    if isinstance(error, _ABOUT_THE_PROGRAM):
-        return f"{name}: {error}"
-    return f"{name} (its message is left out: it may quote a prompt or a key)"
+    return (
+        f"weighbridge {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n"
+        f"command: {command or '(none)'}\n\n{traceback_without_values(error)}\n"
+    )

@@ -1,10 +1,13 @@
 """Logs: one line an event, names and numbers only. Prompts, answers and keys never reach one."""
 
 import logging
+import os
 import sys
 from typing import Any, TextIO
 
 import structlog
+
+from broker.telemetry.safe_traceback import traceback_without_values
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 NOISY = ("faust", "mode", "aiokafka", "aiohttp.access")
@@ -23,8 +26,9 @@ def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | Non
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    colours = out.isatty() and not os.environ.get("NO_COLOR")
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty())
+        structlog.dev.ConsoleRenderer(colors=colours)
         if as_console
         else structlog.processors.JSONRenderer(sort_keys=False)
     )
@@ -35,17 +39,32 @@ def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | Non
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(out)
-    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if not as_console:
-        final.append(structlog.processors.format_exc_info)
+    final: list[Any] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        # Not structlog's: on a terminal it shows the local variables, prompts and keys among them.
+        _exception_without_values,
+        renderer,
+    ]
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer])
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
     for name in NOISY:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))
+
+
+def _exception_without_values(_logger: Any, _name: str, line: dict[str, Any]) -> dict[str, Any]:
+    told = line.pop("exc_info", None)
+    error = (
+        told if isinstance(told, BaseException) else told[1] if isinstance(told, tuple) else None
+    )
+    if told is True:
+        error = sys.exc_info()[1]
+    if error is not None:
+        line["exception"] = traceback_without_values(error)
+    return line
 
 
 def get_logger(**bound: Any) -> Any:

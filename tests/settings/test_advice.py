@@ -1,0 +1,69 @@
+"""Doubts about valid settings: each has a place, and good settings have none."""
+
+from typing import Any
+
+import pytest
+
+from broker.settings import load_settings
+from broker.settings.advice import advice_on
+from broker.settings.origins import Origins
+
+REAL = {
+    "base_url": "https://example.org/v1",
+    "api_key": "env:KEY",
+    "models": {"chat-small": "small", "chat-large": "large"},
+}
+SOUND: dict[str, Any] = {"providers": {"azure": REAL}}
+
+
+def advice(environ: dict[str, str] | None = None, **given: Any) -> dict[str, str]:
+    settings = load_settings(**{**SOUND, **given})
+    found = advice_on(settings, Origins(None, {}), environ or {"KEY": "x"})
+    assert all(problem.mend for problem in found)
+    return {problem.place: problem.text for problem in found}
+
+
+def test_sound_settings_raise_no_doubt() -> None:
+    assert advice() == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "words"),
+    [
+        ({"providers": {"azure": {**REAL, "base_url": None}}}, "base_url", "simulator"),
+        ({"providers": {"azure": {**REAL, "api_key": None}}}, "api_key", "without a key"),
+        ({"providers": {"azure": {**REAL, "api_key": "sk-1"}}}, "api_key", "itself stands here"),
+        ({"providers": {"azure": {**REAL, "api_key": "env:NOPE"}}}, "api_key", "NOPE"),
+        ({"providers": {"azure": REAL, "b": {**REAL, "models": {}}}}, "b.models", "no model"),
+        ({"providers": {"azure": {**REAL, "total_s": 1}}}, "total_s", "first_byte_s"),
+        ({"kafka": {"client": {"sasl.password": "env:NOPE"}}}, "sasl.password", "NOPE"),
+        ({"kafka": {"client": {"acks": "0"}}}, "client.acks", "wins"),
+        ({"lanes": {"reserved_light": 0}}, "reserved_light", "behind heavy"),
+        ({"lanes": {"light_max": 6000}}, "heavy_min", "hardly"),
+        ({"routing": {"max_moves": 0}}, "max_moves", "never moved"),
+        ({"worker": {"journal_before_call": False}}, "journal_before_call", "missing"),
+    ],
+)
+def test_a_doubt_has_its_place_and_its_reason(
+    given: dict[str, Any], place: str, words: str
+) -> None:
+    (found,) = advice(**given).items()
+    assert found[0].endswith(place)
+    assert words in found[1]
+
+
+def test_models_that_nobody_serves_and_kinds_without_default() -> None:
+    models = {
+        "chat-small": {"default": True},
+        "chat-large": {"default": True},
+        "picture": {"kind": "image"},
+    }
+    found = advice(models=models)
+    assert found["models.picture"] == "no provider serves it"
+    assert "already the default" in found["models.chat-large.default"]
+    assert "image" in found["models"]
+
+
+def test_no_provider_at_all() -> None:
+    found = advice(providers={})
+    assert found["providers"] == "there is none"
