@@ -47,16 +47,18 @@ def test_a_full_transaction_does_not_wait() -> None:
     assert PACING.next_begin(10, 9.999, pending=500, rate=9000, last_duration=0.01) == 10
 
 
-@pytest.mark.parametrize("rate", [100, 200, 500, 1000, 3000])
+@pytest.mark.parametrize("rate", [500, 1000, 3000])
 def test_under_load_there_are_25_to_50_transactions_a_second(rate: float) -> None:
     count, _ = transactions_a_second(rate, 0.007)
     assert 20 <= count <= 52
 
 
-@pytest.mark.parametrize(("rate", "most_s"), [(5, 0.0005), (20, 0.003), (50, 0.012), (200, 0.02)])
-def test_a_low_rate_waits_little(rate: float, most_s: float) -> None:
+@pytest.mark.parametrize(
+    ("rate", "most_s", "most"), [(5, 0.0005, 5), (20, 0.002, 20), (50, 0.005, 50), (200, 0.01, 90)]
+)
+def test_a_low_rate_waits_little(rate: float, most_s: float, most: int) -> None:
     count, wait = transactions_a_second(rate, 0.007)
-    assert count <= 51
+    assert count <= most * 1.1
     assert wait <= most_s
 
 
