@@ -172,7 +172,7 @@ def served(  # noqa: PLR0917 - typer makes an option of each
 def _port(settings: "Settings") -> int:
     from urllib.parse import urlsplit
 
-    from workers.simulator.server import DEFAULT_PORT
+    from workers.simulator.addresses import DEFAULT_PORT
 
     return urlsplit(settings.simulator.url or "").port or DEFAULT_PORT
 

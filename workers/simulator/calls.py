@@ -178,8 +178,8 @@ class Call:
             wait = max(began + timing.until(sent + 1), self._loop.time() + self._chunk_every_s)
             await _until(self._loop, wait)
         if fault is Fault.SLOW:
-            data = events.opening() + events.tokens(0, longest) + events.closing()
-            await self._trickle(response, data)
+            await response.write(data)
+            await self._trickle(response, events.tokens(sent, longest) + events.closing())
             return response
         if fault is Fault.CUT_STREAMS:
             await response.write(data)
@@ -202,10 +202,12 @@ class Call:
 
     async def _trickle(self, response: web.StreamResponse, data: bytes) -> None:
         gap = self._cloud.faults.settings.slow_gap_s
-        for place in range(0, len(data), SLOW_PIECE):
-            await response.write(data[place : place + SLOW_PIECE])
+        last = max(0, len(data) - SLOW_PIECE)
+        for place in range(0, last, SLOW_PIECE):
+            await response.write(data[place : min(place + SLOW_PIECE, last)])
             await asyncio.sleep(gap)
-        await response.write_eof()
+        # The end comes with the last bytes: who has read `[DONE]` does not wait for it.
+        await response.write_eof(data[last:])
 
     def _hang_up(self, response: web.StreamResponse) -> web.StreamResponse:
         """End the connection after what has been written."""

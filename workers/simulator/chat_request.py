@@ -12,8 +12,8 @@ from broker.core.weighing import Equivalents, content_of
 OUTPUT_FIELD: Final = "simulated_output_tokens"
 """A field of ours: the length that the answer has of itself, before any maximum cuts it."""
 
-LONGEST_ANSWER: Final = 65_536
-"""Most tokens of an answer, whatever a request allows."""
+LONGEST_ANSWER: Final = 262_144
+"""Most tokens of all choices together, whatever a request allows (about 1.3 MB)."""
 
 MOST_CHOICES: Final = 128
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")

@@ -105,11 +105,12 @@ class Cloud:
 
     def _length(self, request: ChatRequest, chance: Chance) -> tuple[int, bool, str]:
         """Tokens of the answer, whether it ends in the middle of a sentence, and its reason."""
-        most = min(request.max_tokens or LONGEST_ANSWER, LONGEST_ANSWER)
+        longest = LONGEST_ANSWER // request.choices
+        most = min(request.max_tokens or longest, longest)
         own = request.own_tokens or request.max_tokens
         if own is None:
             settings = self._settings
             own = answer_length(
-                settings.answer_tokens, settings.answer_spread, LONGEST_ANSWER, chance.length
+                settings.answer_tokens, settings.answer_spread, longest, chance.length
             )
         return (most, True, "length") if own > most else (own, False, "stop")

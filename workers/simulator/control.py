@@ -10,13 +10,10 @@ from pydantic import ValidationError
 
 from broker import __version__
 from broker.settings.sections import FaultSettings
+from workers.simulator.addresses import CONTROL, SIMULATOR_HEADER
 from workers.simulator.chat_request import ApiError
 from workers.simulator.cloud import Cloud
 from workers.simulator.faults import FaultPlan
-
-ROOT: Final = "/control/"
-SIMULATOR_HEADER: Final = "x-weighbridge-simulator"
-"""In every answer of these paths, so that something else on the port is not taken for it."""
 
 _CHANGES: Final = ("PUT", "PATCH")
 
@@ -29,7 +26,7 @@ class Control:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Do what is asked; raises ApiError."""
-        what, _, name = request.path.removeprefix(ROOT).partition("/")
+        what, _, name = request.path.removeprefix(CONTROL).partition("/")
         if what == "faults":
             return _json(await self._faults(request, name))
         if what == "served" and not name:

@@ -2,7 +2,8 @@
 
 Every sentence is split into its tokens once. A sentence begins with the space before it, where
 o200k always begins a new token, so the tokens of an answer are the sum of its sentences'; and all
-words of the corpus are single tokens, so that a sentence can be cut after any of them.
+words of the corpus are single tokens, so that a sentence can be cut after any of them. (Some words
+are so only with a space before them: no sentence begins with one, for it may be the first.)
 """
 
 import math
@@ -49,8 +50,13 @@ class Prose:
         # Strides that have no factor in common with the corpus come by every sentence.
         size = len(self._walk)
         self._strides = [step for step in range(1, size) if math.gcd(step, size) == 1]
-        if any(length not in self._by_length for length in range(_SHORTEST, self._longest + 1)):
-            raise ValueError("the corpus lacks sentences of some length")
+        lengths = range(_SHORTEST, self._longest + 1)
+        if any(length not in self._by_length for length in lengths) or any(
+            len(opening) != len(tokens) for tokens, opening in openings.items()
+        ):
+            raise ValueError(
+                "the corpus lacks a length, or has a sentence that costs more as the first"
+            )
 
     def count(self, texts: Sequence[str]) -> int:
         """Tokens of a prompt's texts: exact for short ones, estimated for long ones."""

@@ -12,8 +12,7 @@ import orjson
 
 from broker.records.errors import NotReadyError, UsageError
 from broker.settings import Settings
-from workers.simulator.control import SIMULATOR_HEADER
-from workers.simulator.server import DEFAULT_PORT
+from workers.simulator.addresses import CONTROL, DEFAULT_PORT, SIMULATOR_HEADER
 
 TIMEOUT_S: Final = 10.0
 _CLIENT_ERROR: Final = range(400, 500)
@@ -73,7 +72,7 @@ class RemoteSimulator:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         request = Request(  # noqa: S310 - its scheme was checked
-            f"{self.url}/control/{path}",
+            f"{self.url}{CONTROL}{path}",
             method=method,
             data=None if body is None else orjson.dumps(body),
             headers={"Content-Type": "application/json"},

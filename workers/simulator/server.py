@@ -13,16 +13,16 @@ from aiohttp.web_protocol import RequestHandler
 from broker.records.errors import NotReadyError, UsageError
 from broker.settings import Settings
 from broker.settings.sections import OWN_CLOUDS
+from workers.simulator.addresses import CONTROL
 from workers.simulator.calls import Call
 from workers.simulator.chat_request import ApiError
 from workers.simulator.cloud import Cloud
-from workers.simulator.control import ROOT, Control
+from workers.simulator.control import Control
 from workers.simulator.prose import Prose
 
 if TYPE_CHECKING:
     import asyncio
 
-DEFAULT_PORT: Final = 8399
 MAX_REQUEST_BYTES: Final = 64 * 1024 * 1024
 _BACKLOG: Final = 4_096
 _SHUTDOWN_S: Final = 0.2
@@ -90,7 +90,7 @@ class SimulatorServer:
                 return await Call(cloud, request, self._chunk_every_s).run()
             if path == "/livez":
                 return web.Response(text="ok\n")
-            if path.startswith(ROOT):
+            if path.startswith(CONTROL):
                 return await self._control.answer(request)
             if path in self._models:
                 return _json_response(200, self._models[path])
