@@ -93,6 +93,14 @@ def reading_progress() -> "Iterator[Progress | None]":
             bar.stop()
 
 
+def harmless(text: str) -> str:
+    """Text of others for a terminal: control characters but new lines and tabs as escapes."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 def milliseconds(ms: float | None) -> str:
     """A duration as a person reads it: `12 ms`, `1.24 s`, `3 min 20 s`; `-` for none."""
     if ms is None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from broker.cli.options import AsJson, Config, Kafka, load
-from broker.cli.output import console, milliseconds, reading_progress, write_json
+from broker.cli.output import console, harmless, milliseconds, reading_progress, write_json
 from broker.records.times import to_rfc3339
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ def show(story: "Trace", out: "Console") -> None:
     for event in story.events:
         after = milliseconds(max(0.0, (event.at - story.accepted_at) * 1000))
         # Reasons and messages may hold brackets, which are no markup.
-        out.print(Text(f"{after:>10}  {event.text}  ").append(event.place, "dim"))
+        out.print(Text(f"{after:>10}  {harmless(event.text)}  ").append(event.place, "dim"))

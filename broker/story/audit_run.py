@@ -13,7 +13,8 @@ from broker.story.asked import asked
 from broker.story.audit import Audit, Figures
 from broker.story.ledger import digest
 from broker.story.lines import UNREADABLE, call_line, completion_line, work_line
-from broker.story.log_reader import LogReader, Progress, Span, input_record
+from broker.story.log_reader import LogReader, Progress, input_record
+from broker.story.spans import Span
 
 SKEW_S: Final = 300.0
 """How far the clocks of workers may be behind the broker's when a time range is looked up."""

@@ -16,6 +16,7 @@ from broker.records.parsing import parse_prompt
 from broker.records.prompt import Catalog
 from broker.records.times import from_rfc3339, to_rfc3339
 from broker.story.log_reader import LogReader, Progress, input_record
+from broker.story.spans import Span
 
 _SAID: Final = ("topic", "partition", "offset", "stage", "error", "message", "attempt", "at")
 _ALSO: Final = frozenset({f"{DEAD_LETTER}header-names"})
@@ -60,6 +61,10 @@ class DeadLetter:
     def origin(self) -> str:
         """Where the record stood: `topic partition-offset`."""
         return f"{self.from_topic} {self.from_partition}-{self.from_offset}"
+
+    def without_bytes(self) -> "DeadLetter":
+        """The same letter without key, value and original headers, to be kept by the thousand."""
+        return replace(self, key=None, value=None, headers=())
 
     def as_json(self) -> dict[str, Any]:
         """What `dlt list --json` prints of it."""
@@ -190,13 +195,20 @@ class DeadLetters:
         """The newest `most` of `matching`, the oldest of them first; without their bytes."""
         kept: list[tuple[float, int, int, DeadLetter]] = []
         for letter in self.matching(since=since, error=error, progress=progress):
-            light = replace(letter, key=None, value=None, headers=())
-            entry = (letter.at, letter.partition, letter.offset, light)
+            entry = (letter.at, letter.partition, letter.offset, letter.without_bytes())
             if len(kept) < most:
                 heapq.heappush(kept, entry)
             else:
                 heapq.heappushpop(kept, entry)
         return [letter for *_, letter in sorted(kept, key=lambda entry: entry[:3])]
+
+    def between(self, partition: int, start: int, end: int) -> Iterator[DeadLetter]:
+        """Those of one partition from the offset `start` up to and without `end`."""
+        for span in self._reader.spans(self._names.dead_letters):
+            if span.partition == partition:
+                asked = Span(span.topic, partition, max(start, span.start), min(end, span.end))
+                for batch in self._reader.read([asked]):
+                    yield from map(self._letter, batch)
 
     def at(self, place: Place) -> DeadLetter:
         """The one at this place; raises NoSuchLetterError."""
@@ -210,7 +222,10 @@ class DeadLetters:
         return self._letter(message)
 
     def original(self, letter: DeadLetter) -> bytes | None:
-        """The bytes of the letter's record, read where it stood when the letter has none."""
+        """The bytes of the letter's record, read where it stood when the letter has none.
+
+        None when the record had none, or when they are not there any more.
+        """
         if letter.value is not None or letter.from_partition < 0 or letter.from_offset < 0:
             return letter.value
         message = self._reader.one(letter.from_topic, letter.from_partition, letter.from_offset)

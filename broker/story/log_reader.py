@@ -6,7 +6,6 @@ whatever is written meanwhile.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -17,6 +16,7 @@ from broker.log.topic_names import TopicNames
 from broker.records.errors import NotReadyError
 from broker.records.incoming import Headers, InputRecord
 from broker.settings import Settings
+from broker.story.spans import Reading, Span
 
 REQUEST_S: Final = 10.0
 STALLED_S: Final = 60.0
@@ -33,16 +33,6 @@ _LIMITS: Final[dict[str, Any]] = {
 
 Progress = Callable[[str, int, int], None]
 """Told (topic, offsets passed, offsets in all)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The offsets from `start` up to and without `end` of one partition."""
-
-    topic: str
-    partition: int
-    start: int
-    end: int
 
 
 class LogReader:
@@ -155,7 +145,7 @@ class LogReader:
 
     def read(self, spans: Sequence[Span], progress: Progress | None = None) -> Iterator[list[Any]]:
         """The records of these stretches of ONE topic in batches, in order in each partition."""
-        reading = _Reading(spans)
+        reading = Reading(spans)
         if not reading.left:
             return
         topic = spans[0].topic
@@ -229,51 +219,6 @@ class LogReader:
             mend="Check the broker, and with kafka-transactions.sh whether a transaction hangs.",
             code="kafka_unreachable",
         )
-
-
-class _Reading:
-    """How far a read of one topic is."""
-
-    def __init__(self, spans: Sequence[Span]) -> None:
-        self.left = {span.partition: span for span in spans if span.start < span.end}
-        self.total = sum(span.end - span.start for span in self.left.values())
-        self._at = {number: span.start for number, span in self.left.items()}
-        self._ended = 0
-
-    @property
-    def passed(self) -> int:
-        """Offsets that were read or skipped."""
-        going = sum(self._at[number] - span.start for number, span in self.left.items())
-        return self._ended + going
-
-    def take(
-        self, messages: Sequence[Any], check: Callable[[KafkaError], None]
-    ) -> tuple[list[Any], list[int]]:
-        """The records among these that were asked for, and the partitions that end with them."""
-        batch, ended = [], []
-        for message in messages:
-            number, error = message.partition(), message.error()
-            span = self.left.get(number)
-            if error is not None:
-                check(error)
-                # What comes after the last record, up to `span.end`, are markers. Before it, the
-                # partition ends at an open transaction, and goes on when that has ended.
-                at_end = (
-                    error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - as above
-                    and span is not None
-                    and message.offset() >= span.end
-                )
-            else:
-                offset = message.offset()
-                at_end = span is not None and offset >= span.end - 1
-                if span is not None and offset < span.end:
-                    batch.append(message)
-                    self._at[number] = offset + 1
-            if at_end and span is not None:
-                del self.left[number]
-                self._ended += span.end - span.start
-                ended.append(number)
-        return batch, ended
 
 
 def headers_of(message: Any) -> Headers:

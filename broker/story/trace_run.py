@@ -20,7 +20,8 @@ from broker.records.work import decode_work
 from broker.settings import Settings
 from broker.story.audit_run import SKEW_S, classifier_group, progress_of, worker_group
 from broker.story.dead_letters import read_letter
-from broker.story.log_reader import LogReader, Progress, Span, input_record
+from broker.story.log_reader import LogReader, Progress, input_record
+from broker.story.spans import Span
 from broker.story.trace import Story, Trace
 
 LOOK_AHEAD_S: Final = (600.0, 21_600.0)

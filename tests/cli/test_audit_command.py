@@ -1,6 +1,7 @@
 """`weighbridge audit` on a real broker, on topics that hold one case of each kind."""
 
 import time
+from typing import Any
 
 import orjson
 import pytest
@@ -70,7 +71,8 @@ def test_one_answer_each_moves_calls_and_latencies(seeder: Seeder) -> None:
 def test_lost_waiting_and_doubled(seeder: Seeder) -> None:
     now = time.time()
     for name in ("lost", "waits", "done-past-base", "twice", "late"):
-        seeder.prompt(name, **({"timeout_s": 3600} if name == "late" else {}))
+        fields: dict[str, Any] = {"timeout_s": 3600} if name == "late" else {}
+        seeder.prompt(name, **fields)
     held = seeder.work(work_of("waits", now, step("azure")))
     gone = seeder.work(work_of("done-past-base", now, step("azure")))
     seeder.completion(completion_of("twice", now))
@@ -154,7 +156,7 @@ def test_an_id_again_after_the_window_may_be_answered_again(seeder: Seeder) -> N
     seeder.prompt("again")
     seeder.completion(completion_of("again", time.time()))
     seeder.flush()
-    short = {"WEIGHBRIDGE_DEDUPE__WINDOW_S": "1"}
+    short: dict[str, Any] = {"WEIGHBRIDGE_DEDUPE__WINDOW_S": "1"}
     found = run(seeder.settings, "audit", "--json", **short).json()
     assert (found["accepted"], found["completed"], found["duplicates"]) == (1, 1, 0)
     assert found["duplicate_inputs"] == 0

@@ -20,7 +20,7 @@ def seeder(settings: Settings) -> Seeder:
     return Seeder(small(settings))
 
 
-def trace(seeder: Seeder, identity: str, **env: str) -> Any:
+def trace(seeder: Seeder, identity: str, **env: Any) -> Any:
     return run(seeder.settings, "trace", identity, "--json", **env).json()
 
 

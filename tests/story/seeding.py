@@ -59,7 +59,12 @@ class Seeder:
         return self.raw(value, home, key=identity.encode(), headers=headers)
 
     def raw(
-        self, value: bytes | None, partition: int, *, key: bytes | None = None, headers: Headers = ()
+        self,
+        value: bytes | None,
+        partition: int,
+        *,
+        key: bytes | None = None,
+        headers: Headers = (),
     ) -> int:
         """Any bytes into the prompts."""
         return self.write(self.topics.prompts, value, partition, key=key, headers=headers)
@@ -219,7 +224,9 @@ def completion_of(
     return Completion(**{**values, **given})
 
 
-def call_of(identity: str, attempt: int, at: float, *, ended: bool = False, **given: Any) -> CallEvent:
+def call_of(
+    identity: str, attempt: int, at: float, *, ended: bool = False, **given: Any
+) -> CallEvent:
     """The start, or the good end, of a call at azure."""
     values: dict[str, Any] = {
         "id": identity,
