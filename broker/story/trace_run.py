@@ -13,7 +13,7 @@ from broker.records import headers as names
 from broker.records.calls import decode_call
 from broker.records.completion import decode_completion
 from broker.records.errors import BadRecordError, WeighbridgeError
-from broker.records.ids import is_place_id
+from broker.records.ids import is_place_id, is_valid_id
 from broker.records.incoming import InputRecord
 from broker.records.parsing import parse_prompt
 from broker.records.work import decode_work
@@ -42,6 +42,8 @@ def run_trace(
     `whole`: read on after its completion, to the end of the topics. Raises UnknownIdError when no
     prompt has the id, NotReadyError when the cluster or its topics are not there.
     """
+    if not is_valid_id(identity):
+        raise UnknownIdError(f"No prompt can have the id {identity!r}.")
     with LogReader(settings) as reader:
         return _Run(settings, reader, identity, progress).result(whole=whole)
 
@@ -52,7 +54,7 @@ class _Run:
     ) -> None:
         self._reader = reader
         self._id = identity
-        self._needle = identity.encode(errors="replace")
+        self._needle = identity.encode()
         self._topics = TopicNames(settings.kafka.prefix)
         self._prefix = settings.kafka.prefix
         self._catalog = settings.catalog()

@@ -188,3 +188,5 @@ def test_an_unknown_id_is_one_sentence(seeder: Seeder) -> None:
     assert ran.out == ""
     assert "nobody" in ran.err
     assert len(ran.err.splitlines()) == 1
+    odd = run(seeder.settings, "trace", "no id\udcff", expect=1)
+    assert "No prompt can have the id" in odd.err
