@@ -30,6 +30,9 @@ _LIMITS: Final[dict[str, Any]] = {
     "enable.partition.eof": True,
     "log_level": 0,
 }
+_ELECTING: Final = frozenset(
+    {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+)
 
 Progress = Callable[[str, int, int], None]
 """Told (topic, offsets passed, offsets in all)."""
@@ -104,9 +107,7 @@ class LogReader:
         asked = self._ends() if settled else self._consumer
         try:
             bounds = {
-                number: asked.get_watermark_offsets(
-                    TopicPartition(topic, number), timeout=REQUEST_S
-                )
+                number: _watermarks(asked, TopicPartition(topic, number))
                 for number in range(count)
             }
             starts = self._at(topic, count, since)
@@ -219,6 +220,20 @@ class LogReader:
             mend="Check the broker, and with kafka-transactions.sh whether a transaction hangs.",
             code="kafka_unreachable",
         )
+
+
+def _watermarks(asked: Consumer, place: TopicPartition) -> tuple[int, int]:
+    ends = time.monotonic() + REQUEST_S
+    while True:
+        try:
+            low, high = asked.get_watermark_offsets(place, timeout=REQUEST_S)
+        except KafkaException as error:
+            # A topic just made, or a broker just back, names a leader that does not know it yet.
+            if error.args[0].code() not in _ELECTING or time.monotonic() > ends:
+                raise
+            time.sleep(_WAIT_S)
+        else:
+            return low, high
 
 
 def headers_of(message: Any) -> Headers:
