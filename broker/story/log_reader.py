@@ -30,9 +30,7 @@ _LIMITS: Final[dict[str, Any]] = {
     "enable.partition.eof": True,
     "log_level": 0,
 }
-_ELECTING: Final = frozenset(
-    {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
-)
+_ELECTING: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 Progress = Callable[[str, int, int], None]
 """Told (topic, offsets passed, offsets in all)."""
@@ -107,8 +105,7 @@ class LogReader:
         asked = self._ends() if settled else self._consumer
         try:
             bounds = {
-                number: _watermarks(asked, TopicPartition(topic, number))
-                for number in range(count)
+                number: _watermarks(asked, TopicPartition(topic, number)) for number in range(count)
             }
             starts = self._at(topic, count, since)
             ends = self._at(topic, count, until)
