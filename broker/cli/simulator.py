@@ -213,7 +213,7 @@ def _tell_faults(found: dict[str, dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _is_rate(name: str) -> bool:
-    from broker.settings.sections import FAULT_RATES
+    from broker.settings.simulated import FAULT_RATES
 
     return name in FAULT_RATES
 

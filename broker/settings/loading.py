@@ -39,11 +39,11 @@ from broker.settings.sections import (
     OpsSettings,
     ProviderSettings,
     RoutingSettings,
-    SimulatorSettings,
     StoreSettings,
     TopicSettings,
     WorkerSettings,
 )
+from broker.settings.simulated import SimulatorSettings
 
 __all__ = [
     "CONFIG_FILE",

@@ -16,7 +16,8 @@ from workers.calling import CallResult, ProviderClient
 from workers.exchange import CallLimits
 from workers.providers.openai import OpenAI
 
-SHORT = CallLimits(connect=2.0, first_byte=0.4, between_bytes=0.4, total=8.0)
+LONG = CallLimits(connect=5.0, first_byte=20.0, between_bytes=20.0, total=40.0)
+SHORT = CallLimits(connect=0.5, first_byte=0.5, between_bytes=0.4, total=8.0)
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
@@ -65,7 +66,7 @@ async def _calls(server: Running, works: list[Work], limits: CallLimits) -> list
         await client.close()
 
 
-def call(*works: Work, limits: CallLimits = SHORT, **cloud: Any) -> Called:
+def call(*works: Work, limits: CallLimits = LONG, **cloud: Any) -> Called:
     """Call with these works at the same time, each once."""
 
     async def main() -> Called:
@@ -127,7 +128,9 @@ def test_a_broken_call_has_its_name(
     fault: dict[str, Any], expected: Transport, *, stream: bool
 ) -> None:
     works = [work_of(number, stream=stream) for number in range(8)]
-    called = call(*works, faults=fault)
+    # Where no time-out is expected, none may come from a machine that is busy.
+    limits = SHORT if expected.value.endswith("timeout") else LONG
+    called = call(*works, limits=limits, faults=fault)
     assert {result.transport for result in called.results} == {expected}
     assert all(result.answer is None and not result.expired for result in called.results)
     assert called.served["answered"] == 0
@@ -209,7 +212,7 @@ def test_a_connection_serves_on_after_an_error() -> None:
         async with running(settings) as server:
             results = []
             for number in range(30):
-                results += await _calls(server, [work_of(number)], SHORT)
+                results += await _calls(server, [work_of(number)], LONG)
             answered = sum(result.answer is not None for result in results)
             assert 4 < answered < 26
             assert {result.status for result in results} == {200, 500}

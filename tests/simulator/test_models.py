@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from broker.records.errors import UsageError
 from broker.settings import load_settings
-from broker.settings.sections import FAULT_RATES, CloudSettings, FaultSettings, OutageSettings
+from broker.settings.simulated import FAULT_RATES, CloudSettings, FaultSettings, OutageSettings
 from workers.simulator.draws import draw, normal
 from workers.simulator.faults import Fault, FaultPlan, window_of
 from workers.simulator.latency import LatencyModel, answer_length, latency_model

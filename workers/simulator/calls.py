@@ -15,6 +15,9 @@ from workers.simulator.latency import Timing
 from workers.simulator.slots import QueueFullError
 
 ID_HEADER: Final = "x-weighbridge-id"
+LONGEST_ID: Final = 256
+"""Characters of a prompt's id that are remembered: more than any prompt of ours has."""
+
 HANG_S: Final = 3_600.0
 """A call that is never answered is given up after this, for the client cannot still be there."""
 
@@ -34,7 +37,7 @@ class Call:
         self._http = request
         self._chunk_every_s = chunk_every_s
         self._loop = asyncio.get_running_loop()
-        self._id = request.headers.get(ID_HEADER)
+        self._id = _prompt_id(request)
 
     async def run(self) -> web.StreamResponse:
         """Answer it, and count it."""
@@ -222,6 +225,14 @@ class Call:
         if transport is not None:
             transport.abort()
         return web.Response()
+
+
+def _prompt_id(request: web.BaseRequest) -> str | None:
+    given = request.headers.get(ID_HEADER)
+    if given is None:
+        return None
+    # Bytes that are no UTF-8 come as lone surrogates, which cannot be shown again.
+    return given[:LONGEST_ID].encode("utf-8", "replace").decode()
 
 
 async def _until(loop: asyncio.AbstractEventLoop, at: float) -> None:

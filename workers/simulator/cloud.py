@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from broker.settings.sections import CloudSettings, FaultSettings, SimulatorSettings
+from broker.settings.simulated import CloudSettings, FaultSettings, SimulatorSettings
 from workers.simulator.chat_reply import FILTERED, Completion
 from workers.simulator.chat_request import LONGEST_ANSWER, ApiError, ChatRequest
 from workers.simulator.draws import draw

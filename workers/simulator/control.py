@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from broker import __version__
-from broker.settings.sections import FaultSettings
+from broker.settings.simulated import FaultSettings
 from workers.simulator.addresses import CONTROL, SIMULATOR_HEADER
 from workers.simulator.chat_request import ApiError
 from workers.simulator.cloud import Cloud

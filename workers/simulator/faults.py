@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from broker.records.times import to_rfc3339
-from broker.settings.sections import FaultSettings, OutageSettings
+from broker.settings.simulated import FaultSettings, OutageSettings
 
 
 class Fault(StrEnum):

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from broker.settings.sections import CloudSettings
+from broker.settings.simulated import CloudSettings
 from workers.simulator.draws import normal
 
 

@@ -12,7 +12,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from broker.records.errors import NotReadyError, UsageError
 from broker.settings import Settings
-from broker.settings.sections import OWN_CLOUDS
+from broker.settings.simulated import OWN_CLOUDS
 from workers.simulator.addresses import CONTROL
 from workers.simulator.calls import Call
 from workers.simulator.chat_request import ApiError
@@ -97,6 +97,9 @@ class SimulatorServer:
             raise self._unknown(request)
         except ApiError as error:
             return _json_response(error.status, error.body)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = ApiError(413, f"The request is above {MAX_REQUEST_BYTES} bytes.")
+            return _json_response(too_large.status, too_large.body)
 
     def _unknown(self, request: web.BaseRequest) -> ApiError:
         path = request.path

@@ -1,0 +1,142 @@
+"""The section `[simulator]`: how the clouds behave that stand in for providers without a key."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from broker.settings.sections import Name, Section, Share
+
+
+class OutageSettings(Section):
+    """When a simulated cloud is down: seconds from when it is set (`from_s`, `to_s`), or times."""
+
+    from_s: Annotated[float, Field(ge=0.0)] = 0.0
+    to_s: PositiveFloat | None = None
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "OutageSettings":
+        if (self.to_s is None) == (self.ends_at is None):
+            raise ValueError("an outage needs either to_s or ends_at")
+        if self.to_s is not None and (self.starts_at or self.to_s <= self.from_s):
+            raise ValueError("an outage's to_s must be above from_s, without starts_at")
+        if self.ends_at is not None and self.starts_at and self.ends_at <= self.starts_at:
+            raise ValueError("an outage's ends_at must be after starts_at")
+        return self
+
+
+class FaultSettings(Section):
+    """What a simulated cloud does wrong. Rates are shares of its calls, together at most 1."""
+
+    rate_limited: Share = 0.0
+    """429 with Retry-After."""
+    retry_after_s: Annotated[float, Field(ge=0.0, le=3_600.0)] = 1.0
+    server_errors: Share = 0.0
+    server_error_status: Annotated[int, Field(ge=500, le=599)] = 500
+    hangs: Share = 0.0
+    """The call is taken and never answered."""
+    cuts: Share = 0.0
+    """The connection is reset before the answer."""
+    cut_streams: Share = 0.0
+    """The connection ends in the middle of the answer, streamed or whole."""
+    slow: Share = 0.0
+    """The answer comes in pieces of 8 bytes, `slow_gap_s` apart."""
+    slow_gap_s: Annotated[float, Field(gt=0.0, le=3_600.0)] = 1.0
+    malformed: Share = 0.0
+    """The answer is broken JSON."""
+    stream_errors: Share = 0.0
+    """An error event in the middle of a stream; a whole answer is an error with status 200."""
+    refused: Share = 0.0
+    """400 `content_filter`."""
+    filtered: Share = 0.0
+    """An answer whose finish reason is `content_filter`."""
+    too_long: Share = 0.0
+    """400 `context_length_exceeded`."""
+    outages: Annotated[tuple[OutageSettings, ...], Field(max_length=100)] = ()
+    outage_as: Literal["error", "cut", "hang"] = "error"
+    """What a call gets while the cloud is down: a 503, a reset connection, or nothing."""
+
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        """The rates by name, in a fixed order."""
+        return tuple((name, getattr(self, name)) for name in FAULT_RATES)
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> "FaultSettings":
+        if sum(rate for _, rate in self.rates) > 1.0 + 1e-9:
+            raise ValueError("the rates of faults are together above 1")
+        return self
+
+
+FAULT_RATES = (
+    *("rate_limited", "server_errors", "hangs", "cuts", "cut_streams", "slow", "malformed"),
+    *("stream_errors", "refused", "filtered", "too_long"),
+)
+
+
+class CloudSettings(Section):
+    """How a simulated cloud behaves. Times are seconds, medians of a lognormal of that `spread`."""
+
+    slots: PositiveInt = 64
+    """Calls that are answered at the same time."""
+    queue: Annotated[int, Field(ge=0)] = 64
+    """Calls that wait for a slot; one more gets a 429."""
+    first_token_s: Annotated[float, Field(ge=0.0)] = 0.4
+    per_input_token_s: Annotated[float, Field(ge=0.0)] = 0.000_05
+    """Added to the time to the first token for each token of the prompt."""
+    per_token_s: Annotated[float, Field(ge=0.0)] = 0.015
+    spread: Annotated[float, Field(ge=0.0, le=3.0)] = 0.25
+    context_tokens: PositiveInt = 131_072
+    faults: FaultSettings = FaultSettings()
+
+
+_CLOUDS: dict[str, dict[str, Any]] = {
+    "openai": {"first_token_s": 0.35, "per_token_s": 0.022, "context_tokens": 400_000},
+    "azure": {"first_token_s": 0.45, "per_token_s": 0.018, "context_tokens": 400_000},
+    "google": {"slots": 256, "queue": 256, "per_token_s": 0.008, "context_tokens": 1_048_576},
+    "coreweave": {"slots": 192, "queue": 192, "first_token_s": 0.25, "per_token_s": 0.006},
+}
+"""The four clouds' own figures: the preferred ones answer slowly with few slots, so that a load
+fills them; the other two have room for heavy work."""
+
+
+OWN_CLOUDS = frozenset(_CLOUDS)
+
+
+class SimulatorSettings(Section):
+    """The stand-in for providers without a `base_url`, and where it runs."""
+
+    url: str | None = None
+    """Such as `http://127.0.0.1:8399`; `up` fills it in."""
+    seed: int = 1
+    speed: PositiveFloat = 1.0
+    """All latencies are divided by this."""
+    fast: bool = False
+    """No latencies, no bound on calls: for measuring everything else."""
+    answer_tokens: PositiveInt = 160
+    """The median length of an answer to a prompt that asks for no length."""
+    answer_spread: Annotated[float, Field(ge=0.0, le=3.0)] = 0.6
+    chunk_every_s: Annotated[float, Field(ge=0.001, le=60.0)] = 0.05
+    """A stream's chunks are at least so far apart; each holds the tokens that are due."""
+    remember_ids: PositiveInt = 100_000
+    """Prompt ids counted for each cloud (about 0.3 kB each); the oldest are forgotten first."""
+    clouds: dict[Name, CloudSettings] = Field(default_factory=dict, validate_default=True)
+    """By provider; what is not set keeps that cloud's own figure."""
+
+    @field_validator("clouds", mode="before")
+    @classmethod
+    def _over_own_figures(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        own = {name: {**figures} for name, figures in _CLOUDS.items()}
+        for name, cloud in given.items():
+            own[name] = {**own.get(name, {}), **cloud} if isinstance(cloud, dict) else cloud
+        return own
