@@ -19,7 +19,7 @@ from workers.providers.dialect import (
     HttpRequest,
     MalformedReplyError,
 )
-from workers.providers.openai_stream import ChatAssembler, answer_of, error_in
+from workers.providers.openai_stream import ChatAssembler, answer_of, count_of, error_in
 
 PATHS: Final[Mapping[str, str]] = {
     "chat": "/chat/completions",
@@ -89,8 +89,8 @@ class OpenAI:
         return Answer(
             text=None,
             body=data,
-            input_tokens=usage.get("prompt_tokens", usage.get("input_tokens")),
-            output_tokens=usage.get("output_tokens", 0),
+            input_tokens=count_of(usage.get("prompt_tokens", usage.get("input_tokens"))),
+            output_tokens=count_of(usage.get("output_tokens", 0)),
             finish_reason="stop",
         )
 

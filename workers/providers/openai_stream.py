@@ -1,5 +1,6 @@
 """Puts OpenAI's streamed chat completion together again, as if it had come whole."""
 
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -8,6 +9,7 @@ from workers.providers.dialect import Answer, CutStreamError, ErrorReply, Malfor
 from workers.providers.event_stream import EventStream
 
 _DONE: Final = b"[DONE]"
+_TEXTS: Final = frozenset({"content", "refusal"})
 _LONGEST_LIST: Final = 1_024
 """Most choices, and most tool calls of one, that are believed."""
 
@@ -26,7 +28,7 @@ class ChatAssembler:
         self._wanted = wanted
         self._events = EventStream()
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, dict[str, Any]] = {}
+        self._choices: dict[int, _Choice] = {}
         self._usage: dict[str, Any] | None = None
         self._done = False
 
@@ -47,7 +49,7 @@ class ChatAssembler:
 
     def answer(self) -> Answer:
         """The whole answer; raises CutStreamError when some choice has not ended."""
-        ended = [c for c in self._choices.values() if c["finish_reason"] is not None]
+        ended = [c for c in self._choices.values() if c.finish_reason is not None]
         if len(ended) < max(self._wanted, len(self._choices)):
             raise CutStreamError(
                 f"The stream ended before the answer did: {len(ended)} of {self._wanted} choices "
@@ -56,7 +58,7 @@ class ChatAssembler:
         body = {
             **self._head,
             "object": "chat.completion",
-            "choices": [_whole(self._choices[index]) for index in sorted(self._choices)],
+            "choices": [self._choices[index].whole(index) for index in sorted(self._choices)],
             "usage": self._usage,
         }
         return answer_of(body)
@@ -83,75 +85,99 @@ class ChatAssembler:
                 error
             )
 
-    def _delta(self, choice: dict[str, Any]) -> None:
-        index = _place(choice.get("index", 0))
-        known = self._choices.setdefault(
-            index, {"index": index, "message": {}, "finish_reason": None, "logprobs": None}
-        )
-        for name, value in (choice.get("delta") or {}).items():
+    def _delta(self, given: dict[str, Any]) -> None:
+        choice = self._choices.setdefault(_place(given.get("index", 0)), _Choice())
+        for name, value in (given.get("delta") or {}).items():
             if value is None or value in ("", []):
-                known["message"].setdefault(name, value)
+                choice.fields.setdefault(name, value)
                 continue
             if name != "role":
                 self.begun = True
-            _merge(known["message"], name, value)
-        if choice.get("logprobs"):
-            known["logprobs"] = known["logprobs"] or {}
-            for name, value in choice["logprobs"].items():
-                if isinstance(value, list):
-                    known["logprobs"].setdefault(name, []).extend(value)
-        if choice.get("finish_reason") is not None:
-            known["finish_reason"] = str(choice["finish_reason"])
+            choice.add(name, value)
+        for name, value in (given.get("logprobs") or {}).items():
+            if isinstance(value, list):
+                choice.logprobs.setdefault(name, []).extend(value)
+        if given.get("finish_reason") is not None:
+            choice.finish_reason = str(given["finish_reason"])
 
 
-def _merge(message: dict[str, Any], name: str, value: Any) -> None:
-    """Add a delta: texts are pieces (joined at the end), tool calls go by their index."""
-    if name == "tool_calls":
-        calls = message.get(name)
-        if not isinstance(calls, dict):
-            calls = message[name] = {}
-        for piece in value:
-            _merge_tool_call(
-                calls.setdefault(_place(piece["index"]), {"function": {"arguments": []}}), piece
-            )
-    elif isinstance(value, str) and name != "role":
-        pieces = message.get(name)
-        if not isinstance(pieces, list):
-            pieces = message[name] = []
-        pieces.append(value)
-    else:
-        message[name] = value
+@dataclass(slots=True)
+class _Choice:
+    """One choice so far: `texts` in pieces that are joined at the end, `calls` by their index."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    logprobs: dict[str, list[Any]] = field(default_factory=dict)
+    finish_reason: str | None = None
+
+    def add(self, name: str, value: Any) -> None:
+        """Add a delta; raises TypeError and the like when it has no known form."""
+        if name == "tool_calls":
+            for piece in value:
+                call = self.calls.setdefault(_place(piece["index"]), {"function": _Function()})
+                _add_to_call(call, piece)
+        elif name == "role":
+            self.fields[name] = value
+        elif isinstance(value, str):
+            self.texts.setdefault(name, []).append(value)
+        elif name in _TEXTS:
+            raise TypeError(f"{name} is no text")
+        elif isinstance(value, list) and isinstance(self.fields.get(name), list):
+            self.fields[name] = [*self.fields[name], *value]
+        else:
+            self.fields[name] = value
+
+    def whole(self, index: int) -> dict[str, Any]:
+        """The choice as it would have come at once."""
+        message = {"role": "assistant", "content": None, **self.fields}
+        message |= {name: "".join(pieces) for name, pieces in self.texts.items()}
+        if self.calls:
+            message["tool_calls"] = [
+                {**call, "function": call["function"].whole()}
+                for call in (self.calls[place] for place in sorted(self.calls))
+            ]
+        return {
+            "index": index,
+            "message": message,
+            "finish_reason": self.finish_reason,
+            "logprobs": self.logprobs or None,
+        }
 
 
-def _merge_tool_call(call: dict[str, Any], piece: dict[str, Any]) -> None:
+@dataclass(slots=True)
+class _Function:
+    """The function of a tool call so far."""
+
+    name: str | None = None
+    arguments: list[str] = field(default_factory=list)
+
+    def whole(self) -> dict[str, str]:
+        """As it would have come at once."""
+        named = {} if self.name is None else {"name": self.name}
+        return {**named, "arguments": "".join(self.arguments)}
+
+
+def _add_to_call(call: dict[str, Any], piece: dict[str, Any]) -> None:
     for key, inner in piece.items():
         if key == "function":
+            function: _Function = call["function"]
             if inner.get("arguments"):
-                call["function"]["arguments"].append(inner["arguments"])
+                function.arguments.append(_text(inner["arguments"]))
             if inner.get("name"):
-                call["function"]["name"] = inner["name"]
+                function.name = _text(inner["name"])
         elif key != "index" and inner is not None:
             call[key] = inner
 
 
-def _whole(choice: dict[str, Any]) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": None}
-    for name, value in choice["message"].items():
-        if name == "tool_calls" and isinstance(value, dict):
-            message[name] = [
-                {**call, "function": {**call["function"], "arguments": "".join(pieces)}}
-                for call in (value[index] for index in sorted(value))
-                if (pieces := call["function"]["arguments"]) is not None
-            ]
-        elif isinstance(value, list) and value and all(isinstance(p, str) for p in value):
-            message[name] = "".join(value)
-        else:
-            message[name] = value
-    return {**choice, "message": message}
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text where one belongs")
+    return value
 
 
 def _place(index: Any) -> int:
-    if not isinstance(index, int) or not 0 <= index < _LONGEST_LIST:
+    if type(index) is not int or not 0 <= index < _LONGEST_LIST:
         raise ValueError("an index out of place")
     return index
 
@@ -176,15 +202,16 @@ def answer_of(body: dict[str, Any]) -> Answer:
     return Answer(
         text=text,
         body=body,
-        input_tokens=_count(tokens[0]),
-        output_tokens=_count(tokens[1]),
+        input_tokens=count_of(tokens[0]),
+        output_tokens=count_of(tokens[1]),
         finish_reason=str(reason),
         refusal=refused,
     )
 
 
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+def count_of(value: Any) -> int | None:
+    """A number of tokens; None for what is none."""
+    return value if type(value) is int and value >= 0 else None
 
 
 def error_in(data: Any, status: int, retry_after_s: float | None = None) -> ErrorReply:

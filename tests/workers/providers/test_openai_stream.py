@@ -1,0 +1,278 @@
+"""Streams cut anywhere give the same answer, and one that is not whole gives none."""
+
+import contextlib
+import itertools
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.workers.building import work
+from tests.workers.local_provider import DONE, USAGE, chunk
+from workers.providers import event_stream
+from workers.providers.dialect import Answer, CutStreamError, ErrorReply, MalformedReplyError
+from workers.providers.event_stream import EventStream
+from workers.providers.openai import OpenAI
+from workers.providers.openai_stream import ChatAssembler
+
+WHOLE = b"".join(
+    (
+        chunk(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}], created=5),
+        chunk("Grüße "),
+        b": a comment\r\n\r\n",
+        b"event: message\nid: 7\n",
+        chunk("an die 世界 "),
+        chunk("🎈"),
+        chunk(finish="stop"),
+        USAGE,
+        DONE,
+    )
+)
+NAMES = (
+    *("choices", "delta", "index", "content", "tool_calls", "function", "arguments", "name", "x"),
+    *("finish_reason", "usage", "error", "logprobs", "role", "refusal"),
+)
+TEXT = "Grüße an die 世界 🎈"
+
+
+def assembled(parts: list[bytes], wanted: int = 1) -> Answer:
+    assembler = ChatAssembler(wanted)
+    for part in parts:
+        assembler.feed(part)
+    return assembler.answer()
+
+
+def split_at(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(places)]
+
+
+def choice(index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    return chunk(choices=[{"index": index, "delta": delta, "finish_reason": finish}])
+
+
+class TestSplits:
+    def test_every_place_to_cut_once(self) -> None:
+        expected = assembled([WHOLE])
+        assert (expected.text, expected.input_tokens, expected.output_tokens) == (TEXT, 6, 4)
+        assert expected.body["created"] == 5
+        assert expected.body["object"] == "chat.completion"
+        for at in range(len(WHOLE) + 1):
+            assert assembled([WHOLE[:at], WHOLE[at:]]) == expected
+
+    def test_byte_by_byte(self) -> None:
+        assert assembled([bytes((byte,)) for byte in WHOLE]).text == TEXT
+
+    @given(
+        cuts=st.lists(st.integers(0, 10_000), max_size=40),
+        end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+        bom=st.booleans(),
+    )
+    def test_any_cuts_any_line_ends(self, cuts: list[int], end: bytes, *, bom: bool) -> None:
+        data = WHOLE.replace(b"\r\n", b"\n").replace(b"\n", end)
+        if bom:
+            data = b"\xef\xbb\xbf" + data
+        assert assembled(split_at(data, cuts)) == assembled([WHOLE])
+
+    @given(
+        texts=st.lists(st.text(max_size=9), max_size=9),
+        cuts=st.lists(st.integers(0, 10_000), max_size=20),
+    )
+    def test_any_text_comes_out_as_it_went_in(self, texts: list[str], cuts: list[int]) -> None:
+        data = b"".join((*map(chunk, texts), chunk(finish="stop"), DONE))
+        got = assembled(split_at(data, cuts)).text
+        assert (got or "") == "".join(texts)
+
+    def test_data_over_several_lines_is_one_event(self) -> None:
+        data = b'data: {"choices":\ndata: [{"index": 0, "delta": {"content": "x"},\n'
+        data += b'data: "finish_reason": "stop"}]}\n\n'
+        assert assembled([data]).text == "x"
+
+
+class TestContent:
+    def test_two_choices_that_come_in_turns(self) -> None:
+        parts = [
+            choice(1, {"content": "b1 "}),
+            choice(0, {"content": "a1 "}),
+            choice(1, {"content": "b2"}, "stop"),
+            choice(0, {"content": "a2"}),
+            choice(0, {}, "length"),
+            DONE,
+        ]
+        got = assembled(parts, 2)
+        texts = [one["message"]["content"] for one in got.body["choices"]]
+        assert (got.text, texts, got.finish_reason) == ("a1 a2", ["a1 a2", "b1 b2"], "length")
+
+    def test_a_choice_that_never_came_means_the_answer_is_cut(self) -> None:
+        with pytest.raises(CutStreamError, match="1 of 2"):
+            assembled([choice(0, {"content": "a"}, "stop"), DONE], 2)
+
+    @pytest.mark.parametrize(("n", "wanted"), [(2, 2), (None, 1), (0, 1), ("two", 1), ([], 1)])
+    def test_an_odd_number_of_choices_does_not_stop_it(self, n: object, wanted: int) -> None:
+        assembler = OpenAI().assembler(work(fields={"n": n}))
+        for index in range(wanted):
+            assembler.feed(choice(index, {"content": "a"}, "stop"))
+        assert len(assembler.answer().body["choices"]) == wanted
+
+    def test_tool_calls_are_put_together_by_their_index(self) -> None:
+        def call(index: int, **piece: Any) -> bytes:
+            return choice(0, {"tool_calls": [{"index": index, **piece}]})
+
+        got = assembled(
+            [
+                call(0, id="c0", type="function", function={"name": "f", "arguments": ""}),
+                call(1, id="c1", type="function", function={"name": "g", "arguments": '{"b'}),
+                call(0, function={"arguments": '{"a":'}),
+                call(1, function={"arguments": '": 2}'}),
+                call(0, function={"arguments": " 1}"}),
+                choice(0, {}, "tool_calls"),
+                DONE,
+            ]
+        )
+        assert (got.text, got.finish_reason) == (None, "tool_calls")
+        assert got.body["choices"][0]["message"]["tool_calls"] == [
+            {"id": "c0", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
+            {"id": "c1", "type": "function", "function": {"name": "g", "arguments": '{"b": 2}'}},
+        ]
+
+    def test_a_refusal_that_is_streamed(self) -> None:
+        parts = [choice(0, {"refusal": "I "}), choice(0, {"refusal": "cannot."}, "stop"), DONE]
+        got = assembled(parts)
+        assert (got.refusal, got.text) == ("model_refusal", None)
+        assert got.body["choices"][0]["message"]["refusal"] == "I cannot."
+
+    def test_an_answer_that_was_filtered_at_its_end(self) -> None:
+        got = assembled([chunk("Well, "), chunk(finish="content_filter"), DONE])
+        assert got.refusal == "content_filter"
+
+    def test_log_probabilities_are_kept(self) -> None:
+        parts = [
+            chunk(choices=[{"index": 0, "delta": {"content": t}, "logprobs": {"content": [t]}}])
+            for t in "ab"
+        ]
+        got = assembled([*parts, chunk(finish="stop"), DONE])
+        assert got.body["choices"][0]["logprobs"] == {"content": ["a", "b"]}
+
+    def test_azures_first_chunk_without_choices(self) -> None:
+        got = assembled([chunk(choices=[], prompt_filter_results=[1]), chunk("x", "stop"), DONE])
+        assert got.text == "x"
+
+    def test_the_first_token_is_the_first_content(self) -> None:
+        assembler = ChatAssembler(1)
+        assembler.feed(choice(0, {"role": "assistant", "content": ""}))
+        assert not assembler.begun
+        assembler.feed(chunk("x"))
+        assert assembler.begun
+        assert not assembler.ended
+        assembler.feed(DONE)
+        assert assembler.ended
+
+    def test_a_whole_answer_without_done_counts(self) -> None:
+        assert assembled([chunk("x"), chunk(finish="stop")]).text == "x"
+
+    def test_nothing_after_done_is_read(self) -> None:
+        assert assembled([chunk("x", "stop"), DONE + chunk("y") + b"data: {\n\n"]).text == "x"
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        "data",
+        [b"", chunk("x"), chunk("x") + DONE, DONE, chunk("x")[:-1], chunk("x", "stop")[:-2]],
+    )
+    def test_a_stream_that_ends_early_is_no_answer(self, data: bytes) -> None:
+        with pytest.raises(CutStreamError):
+            assembled([data])
+
+    def test_an_error_in_the_middle(self) -> None:
+        bad = b'data: {"error": {"code": "server_is_overloaded", "message": "m"}}\n\n'
+        with pytest.raises(ErrorReply) as caught:
+            assembled([chunk("x"), bad])
+        assert (caught.value.status, caught.value.code) == (200, "server_is_overloaded")
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            b"{",
+            b"[]",
+            b"null",
+            b'"x"',
+            b"\xff",
+            b'{"choices": 7}',
+            b'{"choices": [7]}',
+            b'{"choices": [{"index": -1, "delta": {}}]}',
+            b'{"choices": [{"index": 1000000000, "delta": {}}]}',
+            b'{"choices": [{"index": "0", "delta": {}}]}',
+            b'{"choices": [{"index": true, "delta": {}}]}',
+            b'{"choices": [{"delta": "x"}]}',
+            b'{"choices": [{"delta": {"tool_calls": 7}}]}',
+            b'{"choices": [{"delta": {"tool_calls": [{}]}}]}',
+            b'{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": 7}]}}]}',
+            b'{"choices": [{"delta": {}, "logprobs": 7}]}',
+        ],
+    )
+    def test_what_is_no_chunk_is_malformed(self, event: bytes) -> None:
+        with pytest.raises(MalformedReplyError):
+            assembled([b"data: " + event + b"\n\n"])
+
+    @pytest.mark.parametrize(
+        "delta",
+        [
+            {"content": 7},
+            {"content": ["x"]},
+            {"content": {"a": 1}},
+            {"tool_calls": [{"index": 0, "function": {"arguments": 7}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": ["x"]}}]},
+        ],
+    )
+    def test_content_of_another_type_is_malformed_at_the_latest_at_the_end(
+        self, delta: dict[str, Any]
+    ) -> None:
+        with pytest.raises(MalformedReplyError):
+            assembled([chunk("x"), choice(0, delta), choice(0, {"content": "y"}, "stop"), DONE])
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(NAMES),
+                    inner,
+                    max_size=4,
+                )
+            ),
+            max_leaves=25,
+        )
+    )
+    def test_no_chunk_whatever_breaks_it_in_another_way(self, data: Any) -> None:
+        choices = data if isinstance(data, list) else [data]
+        for event in (data, {"choices": choices}, {"choices": [{"index": 0, "delta": data}]}):
+            with contextlib.suppress(CutStreamError, ErrorReply, MalformedReplyError):
+                assembled([b"data: " + orjson.dumps(event) + b"\n\n", chunk("x", "stop")])
+
+
+class TestEvents:
+    def test_an_event_that_never_ends_is_not_kept_for_ever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(event_stream, "MAX_EVENT_BYTES", 1_000)
+        for part in (b"data: " + b"x" * 100, b"data: " + b"x" * 100 + b"\n", b"data:\n" * 90):
+            events = EventStream()
+
+            def endless(part: bytes = part, events: EventStream = events) -> None:
+                for _ in range(50):
+                    events.feed(part)
+
+            with pytest.raises(MalformedReplyError) as caught:
+                endless()
+            assert caught.value.code == "answer_too_large"
+
+    def test_what_is_not_data_is_skipped(self) -> None:
+        events = EventStream()
+        data = b": hi\n\nevent: x\nretry: 5\n\ndata\n\ndata:a\ndata: b\n\ndata:  c\n\nodd: 1\n\n"
+        assert events.feed(data) == [b"", b"a\nb", b" c"]
+
+    def test_an_unfinished_last_event_is_dropped(self) -> None:
+        assert EventStream().feed(b"data: a\n") == []
