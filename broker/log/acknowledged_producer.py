@@ -40,6 +40,7 @@ class AcknowledgedProducer:
         )
         self._loop = asyncio.get_running_loop()
         self._acked: list[tuple[Written, KafkaError | None]] = []
+        self._acked_lock = threading.Lock()
         self._closing = False
         self._log = get_logger()
         self._thread = threading.Thread(target=self._serve, name="acknowledged", daemon=True)
@@ -86,12 +87,14 @@ class AcknowledgedProducer:
         await self._loop.run_in_executor(None, self._producer.flush, deadline_s)
         self._closing = True
         await self._loop.run_in_executor(None, self._thread.join, POLL_S * 10)
-        self._settle([])
+        self._settle_all()
 
     def _delivered(self, written: Written, error: KafkaError | None, _message: object) -> None:
-        """On whichever thread serves the client's events."""
-        self._acked.append((written, error))
-        if len(self._acked) == 1:
+        """On whichever thread serves the client's events; at the end that may be two."""
+        with self._acked_lock:
+            self._acked.append((written, error))
+            is_first = len(self._acked) == 1
+        if is_first:
             self._loop.call_soon_threadsafe(self._settle_all)
 
     def _serve(self) -> None:
@@ -99,7 +102,8 @@ class AcknowledgedProducer:
             self._producer.poll(POLL_S)
 
     def _settle_all(self) -> None:
-        acked, self._acked = self._acked, []
+        with self._acked_lock:
+            acked, self._acked = self._acked, []
         self._settle(acked)
 
     def _settle(self, acked: list[tuple[Written, KafkaError | None]]) -> None:

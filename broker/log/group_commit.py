@@ -28,8 +28,13 @@ from broker.log.units import PartitionSet, Unit
 
 PRODUCERS: Final = 2
 READ_S: Final = 15.0
-_PERHAPS_TOO_LARGE: Final = frozenset({"_INCONSISTENT", "MSG_SIZE_TOO_LARGE", "INVALID_RECORD"})
-"""What Kafka says when a record of the transaction was refused, without saying which."""
+_REFUSED: Final = frozenset({"MSG_SIZE_TOO_LARGE", "INVALID_RECORD", "_INCONSISTENT"})
+"""What Kafka says of a record that it refuses, or of the transaction with it."""
+_AFTER_REFUSED: Final = frozenset({"OUT_OF_ORDER_SEQUENCE_NUMBER", "_STATE"})
+"""What is said of the records and offsets that follow one that was refused: its own error may be
+hidden by theirs."""
+
+_STEPS_WITH_RECORDS: Final = frozenset({"produce", "send offsets", "commit"})
 
 How = Literal["committed", "stale", "full", "not_joined", "rejoin", "refused", "aborted", "unknown"]
 
@@ -39,14 +44,15 @@ class Ended:
     """How a transaction ended.
 
     `done` are committed; `again` are still to be done; units in neither are stale, so no longer
-    ours. `full`: `again` wait until the base of their partition has moved. `refused`: some record
-    of `again` was not taken; try them one by one. `unknown`: whether `again` are committed has to
-    be found out by `resolve`.
+    ours. `held` are to be done too, once the base of their partition has moved; `full`: there were
+    no others. `refused`: some record of `again` was not taken; try fewer at a time. `unknown`:
+    whether `again` are committed has to be found out by `resolve`.
     """
 
     how: How
     done: Sequence[Unit] = ()
     again: Sequence[Unit] = ()
+    held: Sequence[Unit] = ()
     error: TransactionError | None = None
     membership: bytes | None = None
     """The one that was refused, for `rejoin`."""
@@ -110,7 +116,7 @@ class GroupCommit:
             return Ended("not_joined", again=units)
         preview = self._progress.preview(units)
         if not preview.units:
-            return Ended("full" if preview.held else "stale", again=preview.held)
+            return Ended("full" if preview.held else "stale", held=preview.held)
         producer = self._producers[self._turn % PRODUCERS]
         membership: bytes | None = None
         try:
@@ -128,7 +134,7 @@ class GroupCommit:
             return self._ended_badly(producer, error, preview, membership)
         self._turn += 1
         self._progress.confirm(preview.units)
-        return Ended("committed", preview.units, preview.held)
+        return Ended("committed", preview.units, held=preview.held)
 
     def is_too_large(self, unit: Unit) -> bool:
         """Whether the broker refuses a record of this unit; found out in a transaction of its own.
@@ -151,7 +157,7 @@ class GroupCommit:
             producer.abort()
         except TransactionError:
             producer.discard()
-        return any(error.name() in _PERHAPS_TOO_LARGE for error in refused)
+        return any(error.name() in _REFUSED for error in refused)
 
     def resolve(self, units: Sequence[Unit]) -> Ended:
         """After an unknown outcome: which units are committed.
@@ -175,21 +181,24 @@ class GroupCommit:
         preview: Preview,
         membership: bytes | None,
     ) -> Ended:
-        again = (*preview.units, *preview.held)
+        again, held = preview.units, preview.held
         self._turn += 1
         if error.next is Next.REMAKE:
             producer.discard()
             # Nothing but a commit can have been carried out behind our back.
             how: How = "unknown" if error.step == "commit" else "aborted"
-            return Ended(how, again=again, error=error)
+            return Ended(how, again=again, held=held, error=error)
         try:
             producer.abort()
         except TransactionError:
             producer.discard()  # opening it anew aborts; the commit was never asked for
         if error.next is Next.REJOIN:
-            return Ended("rejoin", again=again, error=error, membership=membership)
-        how = "refused" if error.name in _PERHAPS_TOO_LARGE else "aborted"
-        return Ended(how, again=again, error=error)
+            return Ended("rejoin", again=again, held=held, error=error, membership=membership)
+        refused = error.name in _REFUSED or (
+            error.step in _STEPS_WITH_RECORDS and error.name in _AFTER_REFUSED
+        )
+        how = "refused" if refused else "aborted"
+        return Ended(how, again=again, held=held, error=error)
 
 
 def _produce(

@@ -109,7 +109,10 @@ class ProgressBook:
                     try:
                         base, metadata = progress.preview([unit.offset for unit in fitting])
                     except WindowFullError:
-                        held.append(fitting.pop())
+                        # Halved, not one by one: each try encodes the whole window.
+                        keep = len(fitting) // 2
+                        held.extend(fitting[keep:])
+                        del fitting[keep:]
                         continue
                     offsets.append(TopicPartition(topic, partition, base, metadata=metadata))
                     taken.extend(fitting)

@@ -71,6 +71,8 @@ class ProviderStatesReader:
         consumer = Consumer(self._client)
         try:
             topic = consumer.list_topics(self._topic, timeout=_REQUEST_S).topics[self._topic]
+            if topic.error is not None:  # not there yet: without partitions nothing would ever come
+                raise KafkaException(topic.error)
             consumer.assign([TopicPartition(self._topic, number, 0) for number in topic.partitions])
             while not self._closing.is_set():
                 self._take(consumer.consume(_BATCH, _POLL_S))

@@ -24,7 +24,7 @@ INIT_S: Final = 15.0
 ABORT_S: Final = 10.0
 COMMIT_S: Final = 15.0
 PRODUCE_S: Final = 10.0
-_CLOSE_S: Final = 1.0
+_INIT_AGAIN_S: Final = 0.02
 
 
 class Next(Enum):
@@ -95,6 +95,7 @@ class TransactionalProducer:
             except KafkaException as error:
                 cause = error.args[0]
                 if cause.retriable() and time.monotonic() < deadline:
+                    time.sleep(_INIT_AGAIN_S)
                     continue
                 raise TransactionError("init", cause) from error
             self._producer = producer
@@ -203,6 +204,10 @@ def committed_positions(
         ) from error
     finally:
         consumer.close()
+    for tp in found:
+        # An unknown position must not pass for one that was never committed.
+        if tp.error is not None:
+            raise kafka_error(tp.error, doing="reading committed offsets", where="the broker")
     return {(tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in found}
 
 
