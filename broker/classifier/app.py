@@ -11,7 +11,7 @@ from faust.serializers.schemas import Schema
 from faust.tables.manager import TableManager
 
 from broker.classifier import transport
-from broker.classifier.transport import Batch, Connection
+from broker.classifier.intake import Batch, Connection
 
 FETCH_BYTES: Final = 1024 * 1024
 RECORDS_A_FETCH: Final = 500

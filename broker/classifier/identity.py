@@ -9,8 +9,9 @@ from collections.abc import Callable
 from broker.classifier.header_names import all_writable
 from broker.records.ids import is_place_id, is_valid_id
 from broker.records.incoming import Headers, InputRecord
-from broker.records.parsing import READ_HEADERS, parse_prompt
+from broker.records.parsing import parse_prompt
 from broker.records.prompt import Catalog
+from broker.records.prompt_headers import READ_HEADERS
 from broker.records.strict_json import StrictJsonError, loads
 
 Identify = Callable[[bytes | None, Headers], str | None]

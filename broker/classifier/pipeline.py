@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 from broker.classifier.counting import Counting
 from broker.classifier.decide import Decider
+from broker.classifier.intake import Batch, Position
 from broker.classifier.rebuild import Job, Rebuild
-from broker.classifier.transport import Batch, Position
 from broker.classifier.windows import Remembered, Windows
 from broker.log.progress_book import ProgressBook
 from broker.log.units import Unit

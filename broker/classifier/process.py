@@ -15,12 +15,12 @@ from broker.classifier.counting import Counting
 from broker.classifier.decide import Decider
 from broker.classifier.fence import FaustFence
 from broker.classifier.identity import identifier
+from broker.classifier.intake import Connection
 from broker.classifier.pipeline import Pipeline
 from broker.classifier.rebuild import Callbacks, Job, Rebuild
 from broker.classifier.rules import rules_of
 from broker.classifier.stable_offsets import StableOffsets
 from broker.classifier.tokens import token_counter
-from broker.classifier.transport import Connection
 from broker.classifier.watchdog import Look, StalledError, Watchdog
 from broker.classifier.windows import Windows
 from broker.core.pacing import Pacing

@@ -7,164 +7,24 @@
 - No record can stop its partition (`record_batches`).
 """
 
-import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-import aiokafka
 import uvloop
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
 
+from broker.classifier.consumer_thread import ConsumerThread
+from broker.classifier.intake import Batch, Position
 from broker.classifier.record_batches import use_forgiving_records
-from broker.classifier.stable_offsets import StableOffsets, Start
+from broker.classifier.stable_offsets import Start
 
 SCHEME: Final = "weighbridge"
-FETCH_WAIT_MS: Final = 200
-"""Longest wait of the broker for new records. A partition that is not in the fetch under way waits
-for its end, so this bounds what a busy partition costs a quiet one."""
 GETMANY_S: Final = 0.5
 NOT_ALL_READY_S: Final = 0.05
 """Wait for records while some partition is not ready yet: it should not wait for the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records of one partition as one fetch brought them, read in the assignment `epoch`.
-
-    `number` counts the batches of the partition in this epoch from 0: with it whoever takes them
-    knows that none was left out on the way.
-    """
-
-    partition: int
-    epoch: int
-    number: int
-    records: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a partition is read on: `base`. `first` is the oldest offset that it still has."""
-
-    base: int
-    first: int
-    metadata: str = ""
-
-
-class Intake(Protocol):
-    """Who takes the batches. Every method is called on the event loop of the app."""
-
-    def on_assigned(self, epoch: int, positions: Mapping[int, Position]) -> None:
-        """A rebalance is over: these partitions are ours, to be read from these positions."""
-
-    def on_revoking(self) -> None:
-        """A rebalance begins."""
-
-    async def on_revoked(self, *, member: bool) -> None:
-        """Last chance to commit. `member` is False when the group has put us out already."""
-
-    def on_fetched(self, records: int) -> None:
-        """So many records are on their way to the agent."""
-
-    def is_ready(self, partition: int) -> bool:
-        """Whether records of the partition may be delivered now; asked before every fetch."""
-
-
-@dataclass(slots=True)
-class Connection:
-    """What the transport needs beyond Faust's own settings; `App.connection` holds it."""
-
-    intake: Intake
-    offsets: StableOffsets
-    security: Mapping[str, Any]
-    topic: str
-    offsets_deadline_s: float = 20.0
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust is untyped
-    """The thread that owns the aiokafka consumer."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        conf = self.app.conf
-        return aiokafka.AIOKafkaConsumer(
-            client_id=conf.broker_client_id,
-            group_id=conf.id,
-            group_instance_id=conf.consumer_group_instance_id,
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
-            partition_assignment_strategy=[RoundRobinPartitionAssignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_poll_records=conf.broker_max_poll_records,
-            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
-            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
-            check_crcs=conf.broker_check_crcs,
-            session_timeout_ms=int(conf.broker_session_timeout * 1000),
-            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
-            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            isolation_level="read_committed",
-            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
-            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
-            **self.app.connection.security,
-        )
-
-    async def stable_starts(self) -> tuple[dict[int, Start], dict[int, int]]:
-        """Committed positions of the assigned partitions, and the first offset each still has."""
-        found: tuple[dict[int, Start], dict[int, int]] = await self.call_thread(self._stable_starts)
-        return found
-
-    async def _stable_starts(self) -> tuple[dict[int, Start], dict[int, int]]:
-        connection: Connection = self.app.connection
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        if not assigned:
-            return {}, {}
-        partitions = [tp.partition for tp in assigned]
-        read = partial(
-            connection.offsets.read, connection.topic, partitions, connection.offsets_deadline_s
-        )
-        starts = await asyncio.get_running_loop().run_in_executor(None, read)
-        firsts = await consumer.beginning_offsets(assigned)
-        return starts, {tp.partition: offset for tp, offset in firsts.items()}
-
-    async def seek_all(self, positions: Mapping[int, int]) -> None:
-        """Read on at these offsets; what was fetched before is forgotten."""
-        await self.call_thread(self._seek_all, positions)
-
-    async def _seek_all(self, positions: Mapping[int, int]) -> None:
-        consumer = self._ensure_consumer()
-        assigned = consumer.assignment()
-        for partition, offset in positions.items():
-            tp = aiokafka.TopicPartition(self.app.connection.topic, partition)
-            if tp in assigned:
-                consumer.seek(tp, offset)
-
-    def membership(self) -> tuple[int, str]:
-        """Generation and member id as the group's coordinator knows us; -1 and "" when not joined.
-
-        Two plain attributes, so any thread may ask.
-        """
-        coordinator = getattr(self._consumer, "_coordinator", None)
-        if coordinator is None:
-            return -1, ""
-        return coordinator.generation, coordinator.member_id
-
-    def progress(self, partition: int) -> int | None:
-        """The next offset to read; None when there is none yet. Any thread may ask."""
-        tp = aiokafka.TopicPartition(self.app.connection.topic, partition)
-        subscription = getattr(self._consumer, "_subscription", None)
-        assignment = getattr(getattr(subscription, "subscription", None), "assignment", None)
-        if assignment is None or tp not in assignment.tps:
-            return None
-        state = assignment.state_value(tp)
-        return state.position if state.has_valid_position else None
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from broker.records import headers as header_names
 from broker.records.field_rules import (
     InvalidField,
     check_content,
@@ -14,13 +13,17 @@ from broker.records.field_rules import (
 from broker.records.ids import MAX_ID_LENGTH, is_place_id, is_valid_id, place_id
 from broker.records.incoming import InputRecord, Source
 from broker.records.prompt import KINDS, PRIORITIES, Catalog, Kind, Priority, Prompt, Rejected
-from broker.records.strict_json import StrictJsonError, loads
+from broker.records.prompt_headers import (
+    accepted_at_of,
+    check_headers,
+    reply_partition_of,
+    text_or_none,
+)
 from broker.records.times import from_rfc3339
+from broker.records.value_form import fields_of
 
 MAX_TENANT_LENGTH = 128
-MAX_PARTITION_DIGITS = 9
 MAX_TIMEOUT_S = 30 * 24 * 3600.0
-READ_HEADERS = frozenset({"traceparent", "tracestate", "reply-partition", "content-type"})
 
 
 def parse_prompt(record: InputRecord, catalog: Catalog) -> Prompt | Rejected:
@@ -32,9 +35,9 @@ def parse_prompt(record: InputRecord, catalog: Catalog) -> Prompt | Rejected:
     """
     found = _Found(record)
     try:
-        _check_headers(record)
-        found.reply_partition = _reply_partition(record, catalog)
-        fields = _fields(record)
+        check_headers(record)
+        found.reply_partition = reply_partition_of(record, catalog)
+        fields = fields_of(record)
         found.look_into(fields)
         return _prompt(record, fields, found, catalog)
     except InvalidField as invalid:
@@ -50,8 +53,8 @@ class _Found:
         self.tenant = "default"
         self.metadata: dict[str, str] = {}
         self.reply_partition: int | None = None
-        self.accepted_at = _accepted_at(record)
-        self.use_id(_text_or_none(record.header("ce_id")))
+        self.accepted_at = accepted_at_of(record)
+        self.use_id(text_or_none(record.header("ce_id")))
 
     def use_id(self, candidate: object) -> None:
         if isinstance(candidate, str) and is_valid_id(candidate) and not is_place_id(candidate):
@@ -79,45 +82,6 @@ class _Found:
             metadata=self.metadata,
             headers=record.headers,
         )
-
-
-def _fields(record: InputRecord) -> dict[str, Any]:
-    value = record.value
-    if value is None:
-        raise InvalidField("null_value", "The record has no value; a prompt was expected.")
-    if not value.strip():
-        raise InvalidField("empty_value", "The record's value is empty; a prompt was expected.")
-    if value.lstrip()[:1] == b"{":
-        try:
-            fields = loads(value)
-        except StrictJsonError as error:
-            raise InvalidField(error.code, error.message) from error
-        return cast("dict[str, Any]", fields)
-    if record.header("content-type") == b"application/json":
-        raise InvalidField("not_an_object", "The value is JSON by its header, but not an object.")
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidField(
-            "invalid_utf8", f"The value is not UTF-8: byte {error.start} is out of place."
-        ) from error
-    if _looks_like_json(text):
-        raise InvalidField(
-            "not_an_object", "The value is JSON, but not an object with a prompt in it."
-        )
-    return {"prompt": text}
-
-
-def _looks_like_json(text: str) -> bool:
-    """A JSON array or quoted string is a mistake; `42` or `true` may well be a question."""
-    stripped = text.strip()
-    if (stripped[0], stripped[-1]) not in {("[", "]"), ('"', '"')}:
-        return False
-    try:
-        loads(stripped.encode())
-    except StrictJsonError as error:
-        return error.code == "too_deep"
-    return True
 
 
 def _prompt(record: InputRecord, fields: dict[str, Any], found: _Found, catalog: Catalog) -> Prompt:
@@ -233,48 +197,6 @@ def _deadline(fields: Mapping[str, Any], accepted_at: float) -> float | None:
             )
         ends.append(accepted_at + timeout)
     return min(ends, default=None)
-
-
-def _check_headers(record: InputRecord) -> None:
-    for name, value in record.headers:
-        if value is not None and (name in READ_HEADERS or name.startswith("ce_")):
-            try:
-                value.decode()
-            except UnicodeDecodeError as error:
-                raise InvalidField(
-                    "invalid_header", f"The header {name[:64]!r} is not UTF-8 text."
-                ) from error
-
-
-def _reply_partition(record: InputRecord, catalog: Catalog) -> int | None:
-    text = _text_or_none(record.header("reply-partition"))
-    if text is None:
-        return None
-    bound = catalog.completion_partitions
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_PARTITION_DIGITS):
-        raise InvalidField("invalid_reply_partition", "`reply-partition` must be a decimal number.")
-    if bound is not None and int(text) >= bound:
-        raise InvalidField(
-            "invalid_reply_partition", f"`reply-partition` must be from 0 to {bound - 1}."
-        )
-    return int(text)
-
-
-def _accepted_at(record: InputRecord) -> float:
-    if record.header(header_names.ORIGIN) is None:
-        return record.timestamp_s
-    first = _text_or_none(record.header(header_names.ACCEPTED_AT))
-    try:
-        return min(from_rfc3339(first), record.timestamp_s) if first else record.timestamp_s
-    except ValueError:
-        return record.timestamp_s
-
-
-def _text_or_none(value: bytes | None) -> str | None:
-    try:
-        return None if value is None else value.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def _is_label(text: str, longest: int) -> bool:

@@ -52,7 +52,7 @@ def _measure(value: Any) -> tuple[int, int]:
             colons += len(item)
             for name in item:
                 colons += name.count(":")
-            item = item.values()  # noqa: PLW2901 - from here on a dict is the list of its values
+            item = item.values()
         for inner in item:
             kind = type(inner)
             if kind is str:
