@@ -1,6 +1,7 @@
 """Bounded concurrency with a bounded queue, first come first served."""
 
 import asyncio
+import contextlib
 from collections import deque
 
 
@@ -39,7 +40,8 @@ class Slots:
             if waiter.done() and not waiter.cancelled():
                 self._leave()  # the slot was handed over in the moment in which the caller left
             else:
-                self._waiting.remove(waiter)
+                with contextlib.suppress(ValueError):  # a slot that fell free may have passed it
+                    self._waiting.remove(waiter)
             if isinstance(error, TimeoutError):
                 raise QueueFullError from None
             raise
