@@ -6,9 +6,8 @@ Memory follows the largest prompt, not the file.
 
 import csv
 import io
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +23,7 @@ from broker.records.strict_json import StrictJsonError, loads
 Form = Literal["text", "object", "lines", "csv"]
 
 _IN_MEMORY: Final = 16 * 1024 * 1024
+_BLOCK: Final = 64 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _JSON_SUFFIXES: Final = frozenset({".jsonl", ".ndjson", ".json"})
 
@@ -221,7 +221,10 @@ def opened_stream(given: IO[bytes], name: str) -> Iterator[PromptFile]:
 def _spooled(given: IO[bytes], stack: ExitStack) -> IO[bytes]:
     spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the stack closes it
     stack.enter_context(spool)
-    shutil.copyfileobj(given, spool)
+    # One system call for each block: a keyboard's end of input is told only once.
+    read: Callable[[int], bytes] = getattr(given, "read1", given.read)
+    while block := read(_BLOCK):
+        spool.write(block)
     return spool
 
 
