@@ -38,6 +38,9 @@ def doctor(config: Config = None, kafka: Kafka = None, as_json: AsJson = False) 
     try:
         settings = load_for_up(config, kafka)
     except UsageError as error:
+        if error.code != "invalid_settings":
+            # The command line itself is wrong, not what is to be looked at.
+            raise
         found = [failed("settings", error)]
         examiners = {"machine": partial(examine_machine, embedded=True)}
     else:

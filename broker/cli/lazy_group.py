@@ -54,4 +54,13 @@ def _imported(command: LazyCommand) -> Any:
         around.add_typer(module.app, name=command.name)
     else:
         around.command(command.name)(getattr(module, command.name))
-    return typer.main.get_group(around).commands[command.name]
+    found = typer.main.get_group(around).commands[command.name]
+    for each in (found, *getattr(found, "commands", {}).values()):
+        each.help = _unwrapped(each.help or "")
+    return found
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring without the line ends of its source, which a terminal has no use for."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
