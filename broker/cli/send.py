@@ -1,33 +1,21 @@
 """`weighbridge send`: prompts in, and with `--wait` their answers out."""
 
 import sys
-import time
-from collections import deque
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
-from uuid import uuid4
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from broker.cli.options import AsJson, Config, Kafka, load
 from broker.cli.output import say
-from broker.records.errors import NotReadyError, UsageError, WeighbridgeError
+from broker.records.errors import UsageError
 from broker.records.prompt import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from broker.cli.send_view import SendView
     from broker.load.prompt_files import PromptFile
-    from broker.load.sender import PromptSender
-    from broker.settings import Settings
-    from broker.story.following import CompletionFollower
-
-NOT_SUCCEEDED: Final = 1
-_TURN_S: Final = 0.1
-_NAMED: Final = 5
-_GIVE_UP_S: Final = 5.0
 
 
 def send(
@@ -89,9 +77,11 @@ def send(
         if identity is not None:
             given["id"] = identity
         settings = load(config, kafka)
-        _run(
-            settings, prompts, given, total=total, wait_s=wait_s if wait else None, as_json=as_json
-        )
+
+        from broker.cli.send_run import run_send
+
+        deadline_s = wait_s if wait else None
+        run_send(settings, prompts, given, total=total, wait_s=deadline_s, as_json=as_json)
 
 
 @contextmanager
@@ -134,115 +124,3 @@ def _survey(prompts: "PromptFile", identity: str | None) -> int:
     if left_out:
         say(f"Left out, as they are no fields of a prompt: {', '.join(left_out)}.")
     return total
-
-
-def _run(
-    settings: "Settings",
-    prompts: "PromptFile",
-    given: "Mapping[str, Any]",
-    *,
-    total: int,
-    wait_s: float | None,
-    as_json: bool,
-) -> None:
-    from broker.cli.send_view import SendView
-    from broker.load.sender import PromptSender
-    from broker.story.following import CompletionFollower
-
-    with ExitStack() as stack:
-        # The follower stands at the end of the completions before the first prompt is sent.
-        follower = None
-        if wait_s is not None:
-            follower = stack.enter_context(CompletionFollower(settings))
-        accepted: deque[tuple[str, int, int]] = deque()
-        sender = stack.enter_context(
-            PromptSender(settings, on_acknowledged=lambda *place: accepted.append(place))
-        )
-        view = stack.enter_context(SendView(total, waiting=follower is not None, as_json=as_json))
-        sending = _Sending(sender, follower, view, accepted)
-        sending.send_all(prompts, given)
-        if wait_s is not None:
-            sending.wait(wait_s)
-    view.summary()
-    if view.unsuccessful:
-        raise typer.Exit(NOT_SUCCEEDED)
-
-
-class _Sending:
-    """One run of the command: prompts out, acknowledgements and answers in."""
-
-    def __init__(
-        self,
-        sender: "PromptSender",
-        follower: "CompletionFollower | None",
-        view: "SendView",
-        accepted: deque[tuple[str, int, int]],
-    ) -> None:
-        from broker.cli.completion_lines import OutageNotice
-
-        self._sender = sender
-        self._follower = follower
-        self._notice = None if follower is None else OutageNotice(follower)
-        self._view = view
-        self._accepted = accepted
-        self._unanswered: set[str] = set()
-
-    def send_all(self, prompts: "PromptFile", given: "Mapping[str, Any]") -> None:
-        """Until everything is acknowledged; what failed raises DeliveryFailedError."""
-        turn_at = 0.0
-        try:
-            for written in prompts:
-                fields = {**given, **written.fields}
-                identity = fields.pop("id", None) or uuid4().hex
-                if self._follower is not None:
-                    self._unanswered.add(identity)
-                self._sender.send(identity, fields)
-                if time.monotonic() >= turn_at:
-                    self._turn(0.0)
-                    turn_at = time.monotonic() + _TURN_S
-            while self._sender.in_flight:  # each ends in `sender.DELIVERY_S`, one way or the other
-                self._sender.poll(_TURN_S)
-                self._turn(0.0)
-            self._turn(0.0)
-        except WeighbridgeError:
-            with suppress(WeighbridgeError):
-                self._sender.flush(_GIVE_UP_S)
-            self._tell_accepted()
-            say(
-                f"Kafka has accepted {self._sender.acknowledged:,} of {self._view.total:,} prompts."
-            )
-            raise
-
-    def wait(self, seconds: float) -> None:
-        """Until all are answered; raises NotReadyError when they are not in time."""
-        ends = time.monotonic() + seconds
-        while self._unanswered:
-            left = ends - time.monotonic()
-            if left <= 0:
-                raise self._late(seconds)
-            self._turn(min(_TURN_S, left))
-
-    def _turn(self, timeout_s: float) -> None:
-        self._tell_accepted()
-        if self._follower is not None and self._notice is not None:
-            for one in self._follower.poll(timeout_s):
-                if one.completion.id in self._unanswered:
-                    self._unanswered.discard(one.completion.id)
-                    self._view.answered(one)
-            self._notice.check()
-        self._view.refresh()
-
-    def _tell_accepted(self) -> None:
-        while self._accepted:
-            self._view.accepted(*self._accepted.popleft())
-
-    def _late(self, seconds: float) -> NotReadyError:
-        missing = sorted(self._unanswered)
-        named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
-        return NotReadyError(
-            f"{len(missing):,} of {self._view.total:,} prompts were not answered within "
-            f"{seconds:g} s: {named}.",
-            mend="They are accepted: `weighbridge trace ID` tells where one is. An id that was "
-            "sent before is not answered again.",
-            code="not_answered",
-        )

@@ -18,6 +18,7 @@ _HEAVY_FIRST: Final = 10
 _HEAVY_MARGIN: Final = 1.1
 _GAP_S: Final = 0.1
 _SLEEP_S: Final = 0.05
+_FINE_S: Final = 0.001
 
 TENANTS: Final[Mapping[Source, str]] = {"conv": "chat-app", "code": "code-assistant"}
 """Under which tenant the requests of each trace are sent."""
@@ -145,7 +146,10 @@ def send_when_due(
     sent, latest_s = 0, 0.0
     for prompt in prompts:
         while (left := began + prompt.due_s - time.monotonic()) > 0 and go_on():
-            sender.poll(min(left, _SLEEP_S))
+            if left < _FINE_S:
+                time.sleep(left)  # the client waits in whole milliseconds
+            else:
+                sender.poll(min(left, _SLEEP_S))
         if not go_on():
             break
         sender.send(prompt.id, prompt.fields)

@@ -1,16 +1,24 @@
 """`weighbridge send` as a user types it, with answers written by the test."""
 
+import io
+import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from broker.cli.send_run import Sending
+from broker.cli.send_view import SendView
 from broker.core.dedupe import home_partition
+from broker.load.prompt_files import opened_stream
+from broker.load.sender import PromptSender
+from broker.log.embedded import EmbeddedKafka
 from broker.log.topic_names import TopicNames
 from broker.records.completion import Completion
-from broker.settings import Settings
+from broker.settings import Settings, load_settings
 from broker.story.log_reader import LogReader
 from tests.cli.answering import answering, echo
 from tests.cli.running import run
@@ -208,3 +216,27 @@ def test_a_prompt_over_the_topics_limit_is_named(made: Settings, tmp_path: Path)
     assert "large" in ran.err
     assert "accepted 1 of 2" in ran.err
     assert ran.out == "small\n"
+
+
+def test_a_broker_that_goes_away_is_told_and_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker = EmbeddedKafka(tmp_path / "kafka", profile="short", owned=True)
+    back = threading.Timer(7.0, broker.start, [120])
+    try:
+        made = small(load_settings(kafka={"bootstrap": broker.start(120).bootstrap}))
+        accepted: deque[tuple[str, int, int]] = deque()
+        with (
+            PromptSender(made, on_acknowledged=lambda *place: accepted.append(place)) as sender,
+            SendView(3, waiting=False, as_json=False) as view,
+            opened_stream(io.BytesIO(b'{"prompt":"1"}\n' * 3), "it") as file,
+        ):
+            broker.stop()
+            back.start()
+            Sending(sender, None, view, accepted).send_all(file, {"tenant": "acme"})
+        told = capsys.readouterr()
+        assert "Kafka acknowledges nothing" in told.err
+        assert len(told.out.split()) == len(prompts(made)) == 3
+    finally:
+        back.join(130)
+        broker.stop()
