@@ -1,14 +1,18 @@
 """One transactional producer: librdkafka's, with its errors sorted by what has to be done next."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from broker.log.bounded_calls import BoundedCalls, StuckCallError
 from broker.log.kafka_errors import kafka_error
 from broker.log.units import Output
+from broker.records.errors import WeighbridgeError
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "transaction.timeout.ms": 10_000,
@@ -23,7 +27,12 @@ SETTINGS: Final[Mapping[str, Any]] = {
 INIT_S: Final = 15.0
 ABORT_S: Final = 10.0
 COMMIT_S: Final = 15.0
+OFFSETS_S: Final = 5.0
+"""Well before the transaction's own time-out, so that a call that hangs costs little."""
 PRODUCE_S: Final = 10.0
+_GRACE_S: Final = 1.0
+"""A call that has its own time-out gets so much longer before it is given up."""
+_MOST_STUCK: Final = 4
 _INIT_AGAIN_S: Final = 0.02
 
 
@@ -72,13 +81,25 @@ def _next(step: str, cause: KafkaError) -> Next:
     return Next.ABORT
 
 
+class ClientStuckError(WeighbridgeError):
+    """Calls of the Kafka client hang again and again: only a new process gets rid of them."""
+
+    default_code = "client_stuck"
+
+
 class TransactionalProducer:
-    """A producer with a fixed transactional id. Used by one thread."""
+    """A producer with a fixed transactional id. Used by one thread.
+
+    A step that does not return in time is given up together with its producer; the next `open`
+    ends what it left open. Raises ClientStuckError when several such calls still hang.
+    """
 
     def __init__(self, client: Mapping[str, Any], transactional_id: str) -> None:
         self._config = {**client, **SETTINGS, "transactional.id": transactional_id}
+        self._id = transactional_id
         self._producer: Producer | None = None
-        self._too_large = 0
+        self._calls: BoundedCalls | None = None
+        self._given_up: list[BoundedCalls] = []
 
     def open(self) -> None:
         """Take the id over: what another producer of it left open is ended.
@@ -105,8 +126,12 @@ class TransactionalProducer:
         """Give this producer up; the next `open` makes another with the same id."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.purge()
-            producer.poll(0)
+            with contextlib.suppress(KafkaException):  # a fenced one says so again, in `poll`
+                producer.purge()
+                producer.poll(0)
+        if self._calls is not None:
+            self._calls.close()
+            self._calls = None
 
     def begin(self) -> None:
         """Begin a transaction."""
@@ -147,37 +172,62 @@ class TransactionalProducer:
     def poll(self, timeout_s: float = 0.0) -> None:
         """Serve delivery reports."""
         if self._producer is not None:
-            self._producer.poll(timeout_s)
+            self._step("produce", lambda producer: producer.poll(timeout_s))
 
     def flush(self, timeout_s: float = COMMIT_S) -> None:
         """Wait until every record of the transaction was written or refused."""
         if self._producer is not None:
-            self._producer.flush(timeout_s)
+            self._step("produce", lambda producer: producer.flush(timeout_s))
 
     def send_offsets(self, offsets: Sequence[TopicPartition], membership: bytes) -> None:
         """Add the input's offsets, fenced by the membership."""
         self._step(
             "send offsets",
             lambda producer: producer.send_offsets_to_transaction(
-                list(offsets), membership, COMMIT_S
+                list(offsets), membership, OFFSETS_S
             ),
+            OFFSETS_S,
         )
 
     def commit(self) -> None:
         """Commit. A TransactionError with `Next.REMAKE` leaves the outcome unknown."""
-        self._step("commit", lambda producer: producer.commit_transaction(COMMIT_S))
+        self._step("commit", lambda producer: producer.commit_transaction(COMMIT_S), COMMIT_S)
 
     def abort(self) -> None:
         """Abort. When this fails, the producer has to be made anew."""
-        self._step("abort", lambda producer: producer.abort_transaction(ABORT_S))
+        self._step("abort", lambda producer: producer.abort_transaction(ABORT_S), ABORT_S)
 
-    def _step(self, step: str, act: Callable[[Producer], Any]) -> None:
-        if self._producer is None:
+    def _step(
+        self, step: str, act: Callable[[Producer], Any], bound_s: float | None = None
+    ) -> None:
+        """Make one step; with a bound it is given up when it hangs beyond it."""
+        producer = self._producer
+        if producer is None:
             raise TransactionError(step, KafkaError(KafkaError._STATE))  # noqa: SLF001 - as above
         try:
-            act(self._producer)
+            if bound_s is None:
+                act(producer)
+                return
+            if self._calls is None:
+                self._calls = BoundedCalls(f"{self._id} calls")
+            self._calls.call(partial(act, producer), bound_s + _GRACE_S)
         except KafkaException as error:
             raise TransactionError(step, error.args[0]) from error
+        except StuckCallError as error:
+            self._give_up(step)
+            raise TransactionError(step, KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 - as above
+
+    def _give_up(self, step: str) -> None:
+        """Leave the producer to the call that hangs in it: it cannot even be closed."""
+        still = [calls for calls in self._given_up if calls.is_stuck]
+        self._given_up = still if self._calls is None else [*still, self._calls]
+        self._producer = self._calls = None
+        if len(self._given_up) >= _MOST_STUCK:
+            raise ClientStuckError(
+                f"{len(self._given_up)} calls of the Kafka client for {self._id} hang, the last "
+                f"one at: {step}.",
+                mend="Start the process again; it goes on from the committed offsets.",
+            )
 
 
 def committed_positions(
