@@ -32,6 +32,7 @@ class UnitQueue:
         self._in_hand: Sequence[Unit] = ()
         self._most = MOST_UNITS
         self._flushing = 0
+        self._wants_more = False
         self._closing = False
         self._ended = False
         self._last_began = 0.0
@@ -56,9 +57,12 @@ class UnitQueue:
     def submit(self, units: Sequence[Unit]) -> None:
         """Hand over units; never blocks."""
         with self._changed:
+            # Whoever waits for a transaction that is due later is not woken for one more unit.
+            wakes = not self._waiting or self._flushing or self._wants_more
             self._waiting.extend(units)
             self._arrivals.arrived(time.monotonic(), len(units))
-            self._changed.notify_all()
+            if wakes or len(self._waiting) >= self._pacing.full:
+                self._changed.notify_all()
 
     def flush(
         self, deadline_s: float, partitions: Collection[tuple[str, int]] | None = None
@@ -147,7 +151,9 @@ class UnitQueue:
     def wait_for_more(self, than: int, seconds: float) -> None:
         """Wait until more than so many units wait, or the time is over."""
         with self._changed:
+            self._wants_more = True
             self._changed.wait_for(lambda: self._closing or len(self._waiting) > than, seconds)
+            self._wants_more = False
 
     def close(self) -> None:
         """Begin nothing more."""
