@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FAULT = 4
 PROMPTS = 640
-SPEED = 1.25
+SPEED = 2.4
 
 
 def demo(

@@ -8,7 +8,7 @@ not trusted while another answers.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from broker.core.lanes import LANES, Lane
@@ -109,8 +109,16 @@ def choose(
             return _explained(request, candidate, shown, limit)
         if candidate.standing is Standing.PROBING and candidate.probe_free:
             text = f"{candidate.provider} may be back: one prompt to try it"
-            return Decision(candidate.provider, Reason.PROBE, text, shown)
-    return _least_bad(request, left, shown, limit)
+            return _moved(request, Decision(candidate.provider, Reason.PROBE, text, shown))
+    return _moved(request, _least_bad(request, left, shown, limit))
+
+
+def _moved(request: Request, decision: Decision) -> Decision:
+    """For a move the sentence begins with what happened where the work comes from."""
+    if not request.tried:
+        return decision
+    before = f"{request.tried[-1]} {request.because}"
+    return replace(decision, sentence=f"{before}; {decision.sentence}")
 
 
 def _nobody(

@@ -56,18 +56,29 @@ class Board:
         self._states: dict[str, list[ProviderState]] = {}
         self.statuses: Counter[str] = Counter()
         self.moves: Counter[tuple[str, str]] = Counter()
+        self.move_reasons: dict[tuple[str, str], str] = {}
+        """The newest sentence of why work went from one provider to another."""
         self.ids: set[str] = set()
         self.lanes: Counter[str] = Counter()
+        self.elsewhere: Counter[str] = Counter()
+        """By lane: prompts that the classifier sent to another provider than the preferred one."""
+        self.reasons: dict[tuple[str, str], str] = {}
+        """By lane and provider: the newest sentence of why a prompt went there at once."""
 
     def completed(self, completion: Completion) -> None:
         """Fold one completion."""
         self.ids.add(completion.id)
         self.statuses[completion.status] += 1
         self.lanes[completion.lane] += 1
+        if completion.route and completion.route[0].provider != self._providers[0]:
+            first = completion.route[0]
+            self.elsewhere[completion.lane] += 1
+            self.reasons[completion.lane, first.provider] = first.reason
         cell = self._cells[completion.provider, completion.lane]
         cell.add(max(0.0, completion.completed_at - completion.accepted_at))
         for before, after in zip(completion.route, completion.route[1:], strict=False):
             self.moves[before.provider, after.provider] += 1
+            self.move_reasons[before.provider, after.provider] = after.reason
 
     def states(self, states: Mapping[str, list[ProviderState]]) -> None:
         """Take the newest provider states."""

@@ -210,8 +210,8 @@ class Demonstration:
         elif elapsed - self._told >= _TELL_S:
             self._told = elapsed
             self._console.print(
-                f"{elapsed:6.1f} s  sent {progress.sent}/{progress.total}, answered "
-                f"{self._board.done}, moves {sum(self._board.moves.values())}"
+                f"{time.monotonic() - self._began:6.1f} s  sent {progress.sent}/{progress.total}, "
+                f"answered {self._board.done}, moves {sum(self._board.moves.values())}"
             )
 
     def _say(self, who: str, what: str) -> None:

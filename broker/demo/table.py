@@ -18,6 +18,8 @@ LANE_STYLES: Mapping[str, str] = {
     "batch": "blue",
 }
 EVENT_LINES = 6
+_QUANTILES = ("p50", "p95", "p99")
+_SHOWN_MOVES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +78,7 @@ def _seconds(value: float | None) -> str:
 
 
 def verdict(audit: Mapping[str, Any], board: Board) -> RenderableType:
-    """What the audit found, in a table of lanes and one sentence."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="by lane, from the topics")
-    table.add_column("lane")
-    for name in ("completed", "calls", "moved", "p50 s", "p95 s", "p99 s"):
-        table.add_column(name, justify="right")
-    for lane, figures in audit["lanes"].items():
-        latency = figures["latency_ms"]
-        table.add_row(
-            Text(lane, style=LANE_STYLES.get(lane, "")),
-            str(figures["completed"]),
-            str(figures["calls"]),
-            str(figures["moves_in"]),
-            *[_seconds(_from_ms(latency[name])) for name in ("p50", "p95", "p99")],
-        )
-    moves = ", ".join(
-        f"{before} → {after} {count}" for (before, after), count in board.moves.most_common()
-    )
+    """What the audit found: by lane, by provider, why prompts went where, and one sentence."""
     good = audit["lost"] == 0 and audit["duplicates"] == 0 and audit["pending"] == 0
     sentence = (
         f"accepted {audit['accepted']}, completed {audit['completed']}, lost {audit['lost']}, "
@@ -100,10 +86,43 @@ def verdict(audit: Mapping[str, Any], board: Board) -> RenderableType:
         f"{audit['calls']} provider calls, {audit['repeated_calls']} of them repeated"
     )
     return Group(
-        table,
-        Text(f"moves: {moves or 'none'}"),
+        _figures(audit["lanes"], "lane", {"elsewhere": board.elsewhere}),
+        _figures(audit["providers"], "provider", {}),
+        *_reasons(board),
         Text(sentence, style="bold green" if good else "bold red"),
     )
+
+
+def _figures(
+    rows: Mapping[str, Any], what: str, more: Mapping[str, Mapping[str, int]]
+) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(what)
+    for name in ("completed", *more, "moved in", "moved out", "calls", *_QUANTILES):
+        table.add_column(name if name not in _QUANTILES else f"{name} s", justify="right")
+    for name, figures in rows.items():
+        latency = figures["latency_ms"]
+        table.add_row(
+            Text(name, style=LANE_STYLES.get(name, "")),
+            str(figures["completed"]),
+            *[str(counts[name]) for counts in more.values()],
+            str(figures["moves_in"]),
+            str(figures["moves_out"]),
+            str(figures["calls"]),
+            *[_seconds(_from_ms(latency[each])) for each in _QUANTILES],
+        )
+    return table
+
+
+def _reasons(board: Board) -> list[Text]:
+    """One sentence of each kind: sent elsewhere at once, by lane, and moved, by whom to whom."""
+    lines = [Text("Some of the reasons, as each record carries its own:")]
+    by_lane = {lane: text for (lane, _), text in board.reasons.items()}
+    lines += [Text(f"  {lane:>7}: {text}", style="dim") for lane, text in by_lane.items()]
+    for (before, after), count in board.moves.most_common(_SHOWN_MOVES):
+        text = board.move_reasons[before, after]
+        lines.append(Text(f"  {count} moved {before} → {after}, such as: {text}", style="dim"))
+    return lines if len(lines) > 1 else []
 
 
 def _from_ms(value: float | None) -> float | None:

@@ -9,8 +9,9 @@ from typing import Final
 from broker.records import headers as names
 from broker.records.ids import is_place_id, is_valid_id, place_id
 from broker.records.incoming import InputRecord
-from broker.records.parsing import READ_HEADERS, parse_prompt
+from broker.records.parsing import parse_prompt
 from broker.records.prompt import Catalog, Prompt
+from broker.records.prompt_headers import READ_HEADERS
 from broker.records.strict_json import StrictJsonError, loads
 
 _READ: Final = READ_HEADERS | {names.ORIGIN, names.ACCEPTED_AT}

@@ -324,3 +324,11 @@ def test_a_speed_nobody_has_measured_speaks_against_nobody() -> None:
     view = ProviderView(0.0)
     view.update({"openai": [state("openai", 9.0, waiting_weight=10**6, speed=None)]})
     assert view.candidates(["openai"], 9.0)[0].wait_s == 0.0
+
+
+@pytest.mark.parametrize(
+    "others", [able("google", wait_s=9.0), Candidate("google", Standing.OUT, probe_in_s=4.0)]
+)
+def test_a_move_to_the_least_bad_still_says_what_happened_before(others: Candidate) -> None:
+    request = Request("light", 1, tried=("azure",), because="answered 503")
+    assert decided(request, able("azure"), others).sentence.startswith("azure answered 503; ")
