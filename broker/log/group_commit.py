@@ -183,6 +183,10 @@ class GroupCommit:
     ) -> Ended:
         again, held = preview.units, preview.held
         self._turn += 1
+        if error.name == "_TIMED_OUT":
+            # The broker was away, and what the clients know of it is stale: opening them anew is
+            # much quicker than asking them to abort, and ends what is open just as well.
+            self.close()
         if error.next is Next.REMAKE:
             producer.discard()
             # Nothing but a commit can have been carried out behind our back.
