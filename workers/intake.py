@@ -174,7 +174,8 @@ class Intake:
         if error.code() == KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - a public constant
             self._log.warning("left_group", why="polled too late")
             return
-        if error.fatal():
+        # The event of a fatal error does not say that it is one; its code does.
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - as above
             raise fenced(self._client, error)
         if error.retriable() or error.code() < 0:
             # librdkafka goes on by itself; its own codes are below zero.
