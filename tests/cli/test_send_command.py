@@ -150,12 +150,12 @@ def test_answers_that_do_not_come_in_time_are_exit_code_3(made: Settings) -> Non
     with answering(made, lambda name, fields: echo(name, fields) if name != "slow" else None):
         ran = run(
             made,
-            *("send", "-", "--wait", "--wait-s", "2", "--json"),
+            *("send", "-", "--wait", "--wait-s", "4", "--json"),
             stdin='{"id":"quick","prompt":"x"}\n{"id":"slow","prompt":"y"}',
             expect=3,
         )
     assert [line["id"] for line in ran.lines()] == ["quick"]
-    assert "1 of 2 prompts were not answered within 2 s: slow" in ran.err
+    assert "1 of 2 prompts were not answered within 4 s: slow" in ran.err
 
 
 def test_a_broken_line_is_named_and_nothing_is_sent(made: Settings, tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ def test_it_is_no_repeated_word() -> None:
 
 def test_a_thousand_texts_a_second() -> None:
     maker = TextMaker(0)
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(1_000):
         maker.make(1_000)
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 1_000_001])
