@@ -137,6 +137,23 @@ class TestContent:
             {"id": "c1", "type": "function", "function": {"name": "g", "arguments": '{"b": 2}'}},
         ]
 
+    def test_lists_and_objects_of_other_names_are_kept(self) -> None:
+        parts = [
+            choice(0, {"annotations": [{"url": "a"}], "reasoning_content": "Hm, "}),
+            choice(0, {"annotations": [{"url": "b"}], "audio": {"id": "x"}, "tags": ["p"]}),
+            choice(0, {"content": "x", "reasoning_content": "yes."}, "stop"),
+            DONE,
+        ]
+        message = assembled(parts).body["choices"][0]["message"]
+        assert message == {
+            "role": "assistant",
+            "content": "x",
+            "annotations": [{"url": "a"}, {"url": "b"}],
+            "reasoning_content": "Hm, yes.",
+            "audio": {"id": "x"},
+            "tags": ["p"],
+        }
+
     def test_a_refusal_that_is_streamed(self) -> None:
         parts = [choice(0, {"refusal": "I "}), choice(0, {"refusal": "cannot."}, "stop"), DONE]
         got = assembled(parts)
