@@ -15,7 +15,7 @@ from broker.demo.board import Board
 from broker.demo.feed import Feed
 from broker.demo.scenario import Fault, plan_faults
 from broker.demo.table import Progress, draw
-from broker.load.replay import DuePrompt, plan_replay
+from broker.load.replay import HEAVY_EVERY, DuePrompt, plan_replay
 from broker.log.provider_states import ProviderStatesReader
 from broker.records.errors import NotReadyError, UsageError
 from broker.settings import Settings, load_settings
@@ -139,7 +139,8 @@ class Demonstration:
         )
         self._console.print(
             f"Replaying {len(plan)} requests of two production traces (Azure, 2023) in "
-            f"{plan[-1].due_s:.0f} s.\n"
+            f"{plan[-1].due_s:.0f} s; every {HEAVY_EVERY}th also carries the contexts of those "
+            "after it, so that some are heavy.\n"
         )
 
     async def _replay(

@@ -98,7 +98,7 @@ def _figures(
 ) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(what)
-    for name in ("completed", *more, "moved in", "moved out", "calls", *_QUANTILES):
+    for name in ("done", *more, "in", "out", "calls", *_QUANTILES):
         table.add_column(name if name not in _QUANTILES else f"{name} s", justify="right")
     for name, figures in rows.items():
         latency = figures["latency_ms"]
