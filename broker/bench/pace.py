@@ -1,0 +1,61 @@
+"""How long and how often everything is measured."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times are seconds, counts are prompts."""
+
+    runs: int
+    warm_s: float
+    warm_rate: float
+    steady_s: float
+    screen_s: float
+    hold_s: float
+    search_s: float
+    """For the whole search of the highest rate."""
+    classifier_backlog: int
+    worker_backlog: int
+    kill_after_s: float
+    kill_rest_s: float
+    in_flight: int
+    lanes_alone_s: float
+    lanes_beside_s: float
+    quick: bool = False
+
+
+FULL: Final = Pace(
+    runs=3,
+    warm_s=60.0,
+    warm_rate=300.0,
+    steady_s=15.0,
+    screen_s=5.0,
+    hold_s=20.0,
+    search_s=360.0,
+    classifier_backlog=50_000,
+    worker_backlog=20_000,
+    kill_after_s=4.0,
+    kill_rest_s=8.0,
+    in_flight=10_000,
+    lanes_alone_s=12.0,
+    lanes_beside_s=15.0,
+)
+QUICK: Final = Pace(
+    runs=1,
+    warm_s=3.0,
+    warm_rate=100.0,
+    steady_s=3.0,
+    screen_s=2.0,
+    hold_s=3.0,
+    search_s=40.0,
+    classifier_backlog=5_000,
+    worker_backlog=2_000,
+    kill_after_s=2.0,
+    kill_rest_s=6.0,
+    in_flight=1_000,
+    lanes_alone_s=4.0,
+    lanes_beside_s=6.0,
+    quick=True,
+)
