@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from broker.core.retries import RetryBudget
+from broker.core.retry_budget import RetryBudget
 from broker.log.units import Unit
 from workers.attempt import Attempts
 from workers.backlog import Backlog

@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, Final
 
 from broker.core.breaker import Breaker, BreakerRules
-from broker.core.retries import RetryBudget, RetryRules
+from broker.core.retries import RetryRules
+from broker.core.retry_budget import RetryBudget
 from broker.core.slots import SlotRules
 from broker.log.call_journal import CallJournal
 from broker.log.topic_names import TopicNames

@@ -192,7 +192,7 @@ TestKept = Kept.TestCase
 
 @pytest.mark.parametrize(("later", "expected"), [(9.0, "open"), (11.0, "closed")])
 def test_the_window_is_as_long_as_it_says(later: float, expected: str) -> None:
-    """Half of twenty calls failed, but do the first nineteen still count?"""
+    """Half of twenty calls failed; whether the first nineteen still count depends on the window."""
     breaker = Breaker(RULES)
     for _ in range(9):
         called(breaker, 100.0, well=False)

@@ -8,13 +8,13 @@ from broker.core.retries import (
     BY_CODE,
     Action,
     Failure,
-    RetryBudget,
     RetryRules,
     Transport,
     backoff,
     next_step,
     verdict,
 )
+from broker.core.retry_budget import RetryBudget
 
 RULES = RetryRules()
 jitters = st.floats(0, 1, exclude_max=True)

@@ -10,7 +10,8 @@ import uvloop
 
 from broker.core.breaker import Breaker, BreakerRules
 from broker.core.lanes import LANES, Lane, LanePlan, default_ranges
-from broker.core.retries import RetryBudget, RetryRules
+from broker.core.retries import RetryRules
+from broker.core.retry_budget import RetryBudget
 from broker.core.routing import RoutingRules
 from broker.core.slots import SlotRules
 from broker.log.topic_names import TopicNames

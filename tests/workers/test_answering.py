@@ -10,7 +10,8 @@ from typing import Any
 
 from broker.core.breaker import BreakerRules
 from broker.core.lanes import LANES
-from broker.core.retries import RetryBudget, RetryRules
+from broker.core.retries import RetryRules
+from broker.core.retry_budget import RetryBudget
 from broker.log.progress_book import ProgressBook
 from broker.log.units import Unit
 from broker.records.completion import Completion, decode_completion
