@@ -10,12 +10,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from broker.bench.failing import MeasurementFailedError
 from broker.log.clients import consumer_config
-from broker.log.kafka_errors import kafka_error
 from broker.settings import Settings
+from broker.story.log_reader import LogReader
 
 _BATCH: Final = 1_000
 _POLL_S: Final = 0.05
-_ASK_S: Final = 10.0
 _JOIN_S: Final = 5.0
 _LIMITS: Final[dict[str, Any]] = {
     "group.id": "weighbridge-bench",
@@ -81,15 +80,11 @@ class Arrivals:
         self._watch = Watch("", 0)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
-        config = consumer_config(settings, **_LIMITS)
-        self._consumer = Consumer(config)
-        try:
-            known = self._consumer.list_topics(topic, timeout=_ASK_S).topics[topic]
-            ends = [self._end(topic, partition) for partition in known.partitions]
-            self._consumer.assign(ends)
-        except KafkaException as error:
-            where = str(config["bootstrap.servers"])
-            raise kafka_error(error, doing=f"reading {topic}", where=where) from error
+        with LogReader(settings) as reader:
+            reader.require(topic)
+            ends = [TopicPartition(topic, one.partition, one.end) for one in reader.spans(topic)]
+        self._consumer = Consumer(consumer_config(settings, **_LIMITS))
+        self._consumer.assign(ends)
         self._thread = threading.Thread(target=self._read, name="arrivals", daemon=True)
 
     def __enter__(self) -> Self:
@@ -111,11 +106,6 @@ class Arrivals:
             raise MeasurementFailedError(
                 f"The bench's reader ended: {type(self._failure).__name__} ({self._failure})."
             ) from self._failure
-
-    def _end(self, topic: str, partition: int) -> TopicPartition:
-        place = TopicPartition(topic, partition)
-        _, end = self._consumer.get_watermark_offsets(place, timeout=_ASK_S)
-        return TopicPartition(topic, partition, end)
 
     def _read(self) -> None:
         try:

@@ -1,12 +1,13 @@
 """How fast one classifier, or one worker, gets through what waits for it."""
 
+import asyncio
 import secrets
 from typing import Final
 
 from broker.bench.arrivals import Arrivals, Watch
 from broker.bench.deployment import CLASSIFIER, PROVIDER, WORKER, Deployment, made_deployment
 from broker.bench.figures import rate_between
-from broker.bench.open_loop import OpenLoop
+from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.prompts import in_turn, light_bodies
 from broker.bench.site import Site
@@ -20,7 +21,7 @@ async def classifier_rate(site: Site, pace: Pace, run: int) -> float:
     """Prompts a second of one classifier, from its first committed work record to its last."""
     deployment = await made_deployment(site, f"classified{run}")
     count = pace.classifier_backlog
-    with OpenLoop(deployment.settings) as loop, _work_arrivals(deployment) as arrivals:
+    with await open_loop(deployment.settings) as loop, await _work_arrivals(deployment) as arrivals:
         watch = _watch(count)
         arrivals.watch(watch)
         await loop.fill(in_turn(light_bodies(), count), run=watch.run)
@@ -35,10 +36,10 @@ async def worker_rate(site: Site, pace: Pace, run: int) -> float:
     """Prompts a second of one worker, from its first committed completion to its last."""
     deployment = await made_deployment(site, f"worked{run}")
     count = pace.worker_backlog
-    with OpenLoop(deployment.settings) as loop:
+    with await open_loop(deployment.settings) as loop:
         watch = _watch(count)
         loop.watch(watch)
-        with _work_arrivals(deployment) as arrivals:
+        with await _work_arrivals(deployment) as arrivals:
             classified = Watch(watch.run, count)
             arrivals.watch(classified)
             await loop.fill(in_turn(light_bodies(), count), run=watch.run)
@@ -55,9 +56,10 @@ def _watch(count: int) -> Watch:
     return Watch(f"b{secrets.token_hex(4)}", count)
 
 
-def _work_arrivals(deployment: Deployment) -> Arrivals:
+async def _work_arrivals(deployment: Deployment) -> Arrivals:
     settings = deployment.settings
-    return Arrivals(settings, TopicNames(settings.kafka.prefix).work(PROVIDER))
+    work = TopicNames(settings.kafka.prefix).work(PROVIDER)
+    return await asyncio.to_thread(Arrivals, settings, work)
 
 
 async def _all_there(watch: Watch, arrivals: Arrivals) -> None:

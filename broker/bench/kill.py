@@ -6,7 +6,7 @@ from typing import Final
 
 from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
 from broker.bench.failing import MeasurementFailedError
-from broker.bench.open_loop import OpenLoop, steady
+from broker.bench.open_loop import open_loop, steady
 from broker.bench.pace import Pace
 from broker.bench.prompts import light_bodies
 from broker.bench.site import Site
@@ -23,7 +23,7 @@ async def kill_recovery(site: Site, pace: Pace, run: int) -> float:
     deployment = await made_deployment(site, f"killed{run}")
     load = steady(RATE, pace.kill_after_s + pace.kill_rest_s, light_bodies())
     async with deployment.running(CLASSIFIER, WORKER) as running:
-        with OpenLoop(deployment.settings) as loop:
+        with await open_loop(deployment.settings) as loop:
             watch = loop.begin(load)
             offering = asyncio.create_task(loop.offer(load, watch=watch))
             try:

@@ -14,7 +14,7 @@ from broker.bench.deployment import (
 )
 from broker.bench.failing import MeasurementFailedError
 from broker.bench.figures import quantile
-from broker.bench.open_loop import Load, Offered, OpenLoop, steady
+from broker.bench.open_loop import Load, Offered, open_loop, steady
 from broker.bench.pace import Pace
 from broker.bench.prompts import light_bodies
 from broker.bench.site import Site
@@ -88,7 +88,7 @@ async def light_ratios(site: Site, pace: Pace, runs: int) -> list[float]:
     light, heavy = light_bodies(LIGHT_TOKENS), light_bodies(HEAVY_TOKENS)
     ratios = []
     async with deployment.running(SIMULATOR, CLASSIFIER, WORKER):
-        with OpenLoop(deployment.settings) as loop:
+        with await open_loop(deployment.settings) as loop:
             await loop.offer(steady(LIGHT_RATE, _SETTLED_S, light))  # connections are made
             for run in range(1, runs + 1):
                 alone = await loop.offer(steady(LIGHT_RATE, pace.lanes_alone_s, light))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from broker.bench.arrivals import Watch
 from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
-from broker.bench.open_loop import OpenLoop
+from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.prompts import in_turn, light_bodies
 from broker.bench.site import Site
@@ -36,7 +36,7 @@ async def memory_in_flight(site: Site, pace: Pace, run: int) -> float:
         return held >= count
 
     async with deployment.running(CLASSIFIER, WORKER) as running:
-        with OpenLoop(deployment.settings) as loop:
+        with await open_loop(deployment.settings) as loop:
             pid = running.pid(WORKER)
             idle = rss_mb(pid)
             watch = Watch(f"held{run}", count)

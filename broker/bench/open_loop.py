@@ -186,6 +186,14 @@ class OpenLoop:
         self._sender.flush(ANSWERED_S)
 
 
+async def open_loop(settings: Settings) -> OpenLoop:
+    """An OpenLoop, made beside the event loop: asking the cluster takes its time.
+
+    Raises NotReadyError when the cluster does not answer or the topics are not there.
+    """
+    return await asyncio.to_thread(OpenLoop, settings)
+
+
 def _overdue(watch: Watch) -> int:
     """At least so many prompts are slow: those that came late, and those long due and not here."""
     long_ago = time.monotonic() - watch.slow_s

@@ -11,7 +11,7 @@ from broker.bench.figures import BY_NAME, Measured
 from broker.bench.kill import kill_recovery
 from broker.bench.lanes import light_ratios
 from broker.bench.memory import memory_in_flight
-from broker.bench.open_loop import OpenLoop
+from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.profile import Profile, profiled
 from broker.bench.site import Site, opened_site
@@ -87,7 +87,7 @@ class Bench:
         runs = self._pace.runs
         deployment = await made_deployment(site, "bench")
         async with deployment.running(CLASSIFIER, WORKER) as running:
-            with OpenLoop(deployment.settings) as loop:
+            with await open_loop(deployment.settings) as loop:
                 way = WholeWay(site, running, loop, self._pace)
                 await way.warm()
 
