@@ -20,6 +20,7 @@ from broker.supervisor.signals import ending_on_signals
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
+_FILE_WIDTH: Final = 120
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -74,7 +75,8 @@ async def _run(measuring: Bench) -> None:
 
 
 def _show(report: Report, load_before: float, *, quick: bool) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    wide = None if sys.stderr.isatty() else _FILE_WIDTH
+    console = Console(stderr=True, highlight=False, soft_wrap=True, width=wide)
     if report.profile is not None:
         console.print(profile_table(report.profile))
     if report.measured:

@@ -23,8 +23,8 @@ def figures_table(measured: Sequence[Measured]) -> RenderableType:
         table.add_column(name, no_wrap=True)
     for name in ("median", "min", "max", "runs", "target"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("met", "what"):
-        table.add_column(name)
+    table.add_column("met", no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis")
     for one in measured:
         figure = one.figure
         values = (one.median, min(one.values), max(one.values))
