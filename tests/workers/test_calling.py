@@ -13,7 +13,7 @@ from workers.calling import CallResult, ProviderClient
 from workers.exchange import CallLimits
 from workers.providers.openai import OpenAI
 
-SHORT = CallLimits(connect=0.5, first_byte=0.3, between_bytes=0.2, total=1.0)
+SHORT = CallLimits(connect=1.0, first_byte=1.0, between_bytes=0.5, total=2.0)
 
 
 def client_of(url: str, limits: CallLimits = SHORT, *, traced: bool = True) -> ProviderClient:
@@ -68,12 +68,12 @@ class TestSlowAnswers:
     def test_one_that_stops_in_the_middle(self) -> None:
         got = called(dripping(8, 0.0, then_hang=True))
         assert (got.transport, got.status) == (Transport.BETWEEN_BYTES_TIMEOUT, 200)
-        assert got.seconds < 0.5
+        assert got.seconds < 1.9
 
     def test_one_that_drips_for_ever_meets_the_total(self) -> None:
         got = called(dripping(100, 0.05))
         assert got.transport is Transport.TOTAL_TIMEOUT
-        assert 0.9 < got.seconds < 1.5
+        assert 1.9 < got.seconds < 5
         assert not got.expired
 
     def test_an_error_whose_text_never_comes(self) -> None:
