@@ -13,7 +13,7 @@ from rich.console import Console
 from broker.bench.figures import BY_NAME, Measured
 from broker.bench.pace import FULL, QUICK
 from broker.bench.run import Bench, Report
-from broker.bench.site import forget_own_settings
+from broker.bench.site import allow_connections, forget_own_settings
 from broker.bench.table import circumstances, figures_table, profile_table
 from broker.records.errors import UsageError, WeighbridgeError
 from broker.supervisor.signals import ending_on_signals
@@ -57,6 +57,7 @@ def bench(
     pace = QUICK if quick else FULL
     pace = replace(pace, runs=runs or pace.runs)
     forget_own_settings()
+    allow_connections()
     load_before = os.getloadavg()[0]
     measuring = Bench(pace, frozenset(names), say=_say, emit=_emit, keep=keep, profile=profile)
     try:

@@ -1,10 +1,12 @@
 """How much memory a worker takes that has very many calls in flight."""
 
 import asyncio
+import resource
 from typing import Any, Final
 
 from broker.bench.arrivals import Watch
 from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
+from broker.bench.failing import MeasurementFailedError
 from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.prompts import in_turn, light_bodies
@@ -14,6 +16,7 @@ from broker.bench.waiting import until
 
 _DEADLINE_S: Final = 120.0
 _LONG_S: Final = 600.0
+_OTHER_FILES: Final = 200
 _SAMPLES: Final = 8
 _APART_S: Final = 0.25
 
@@ -21,6 +24,12 @@ _APART_S: Final = 0.25
 async def memory_in_flight(site: Site, pace: Pace, run: int) -> float:
     """Millions of bytes that the worker holds in RAM while the stand-in keeps all calls open."""
     count, stand_in = pace.in_flight, site.stand_in
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files < count + _OTHER_FILES:
+        raise MeasurementFailedError(
+            f"A process may have {files:,} files open here, too few for {count:,} connections.",
+            mend="Raise the hard limit (`ulimit -Hn`), or measure as another user.",
+        )
     provider: dict[str, Any] = {
         "base_url": stand_in.held_url,
         "max_in_flight": count,

@@ -33,6 +33,6 @@ async def profiled(way: WholeWay, rate: float) -> Profile:
     found = []
     for name, pid in pids.items():
         cpu, threads = before[name]
-        rows = by_thread_name(threads, threads_of(pid))
+        rows = by_thread_name(threads, threads_of(pid), pid)
         found.append(ProcessProfile(name, cpu_of(pid).since(cpu), tuple(rows)))
     return Profile(rate, steady.prompts, tuple(found))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from broker.supervisor.ports import free_ports
 Say = Callable[[str], None]
 """Told each step, for a person."""
 READY_S: Final = 120.0
+MOST_FILES: Final = 65_536
 _ENDS_S: Final = 5.0
 _ASK_S: Final = 10.0
 _PROBES: Final = 200
@@ -115,16 +117,25 @@ def forget_own_settings() -> None:
             del os.environ[name]
 
 
+def allow_connections() -> int:
+    """Let this process's children have as many files open as may be; returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
+
+
 @asynccontextmanager
 async def _broker(folder: Path, say: Say) -> AsyncIterator[tuple[str, int]]:
     kafka = EmbeddedKafka(folder, profile="full", owned=True)
+    starting = asyncio.create_task(asyncio.to_thread(kafka.start, READY_S, progress=say))
     try:
-        running = await asyncio.to_thread(kafka.start, READY_S, progress=say)
+        running = await asyncio.shield(starting)
         yield running.bootstrap, running.pid
     finally:
-        stopping = asyncio.create_task(asyncio.to_thread(kafka.stop))
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(stopping)
+        # A thread cannot be cancelled: what it starts after all has to be found and ended.
+        await asyncio.gather(starting, return_exceptions=True)
+        await asyncio.to_thread(kafka.stop)
 
 
 @asynccontextmanager

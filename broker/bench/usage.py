@@ -72,19 +72,25 @@ def threads_of(pid: int) -> dict[int, tuple[str, Cpu]]:
 
 
 def by_thread_name(
-    before: Mapping[int, tuple[str, Cpu]], after: Mapping[int, tuple[str, Cpu]]
+    before: Mapping[int, tuple[str, Cpu]], after: Mapping[int, tuple[str, Cpu]], main: int
 ) -> list[tuple[str, int, Cpu]]:
     """(name, threads, used in between) for threads alike but for a number, the busiest first.
 
-    Those that ended in between are not in it.
+    Python's threads all have the name of the first one, `main`: each of those has a row of its
+    own, numbered in the order of their starts. Those that ended in between are not in it.
     """
+    own_name = after[main][0] if main in after else ""
     used: dict[str, Cpu] = {}
     counts: Counter[str] = Counter()
-    for thread, (name, cpu) in after.items():
-        alike = _NUMBER.sub("N", name)
+    for place, (thread, (name, cpu)) in enumerate(sorted(after.items())):
+        label = _NUMBER.sub("N", name)
+        if thread == main:
+            label = f"{name} (main)"
+        elif name == own_name:
+            label = f"{name} (thread {place})"
         earlier = before[thread][1] if thread in before else NONE
-        used[alike] = used.get(alike, NONE).plus(cpu.since(earlier))
-        counts[alike] += 1
+        used[label] = used.get(label, NONE).plus(cpu.since(earlier))
+        counts[label] += 1
     rows = [(name, counts[name], cpu) for name, cpu in used.items()]
     return sorted(rows, key=lambda row: -row[2].total)
 

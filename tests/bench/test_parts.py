@@ -102,11 +102,21 @@ def test_a_thread_s_name_may_hold_anything() -> None:
 
 
 def test_threads_alike_but_for_their_number_are_one_row() -> None:
-    before = {1: ("rdk:broker1", Cpu(1.0, 0.0))}
+    before = {1: ("java", Cpu(1.0, 0.0)), 2: ("rdk:broker1", Cpu(1.0, 0.0))}
     after = {
-        1: ("rdk:broker1", Cpu(2.0, 0.5)),
-        2: ("rdk:broker2", Cpu(0.5, 0.0)),
-        3: ("C2 Compiler", Cpu(9.0, 0.0)),
+        1: ("java", Cpu(1.0, 0.25)),
+        2: ("rdk:broker1", Cpu(2.0, 0.5)),
+        3: ("rdk:broker2", Cpu(0.5, 0.0)),
+        4: ("C2 Compiler", Cpu(9.0, 0.0)),
     }
-    rows = by_thread_name(before, after)
-    assert rows == [("C2 Compiler", 1, Cpu(9.0, 0.0)), ("rdk:brokerN", 2, Cpu(1.5, 0.5))]
+    assert by_thread_name(before, after, 1) == [
+        ("C2 Compiler", 1, Cpu(9.0, 0.0)),
+        ("rdk:brokerN", 2, Cpu(1.5, 0.5)),
+        ("java (main)", 1, Cpu(0.0, 0.25)),
+    ]
+
+
+def test_threads_that_have_the_first_one_s_name_are_told_apart() -> None:
+    after = {7: ("python", Cpu(3.0, 0.0)), 8: ("python", Cpu(2.0, 0.0))}
+    rows = by_thread_name({}, after, 7)
+    assert [name for name, _, _ in rows] == ["python (main)", "python (thread 1)"]
