@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 
 from broker.core.offsets import Restored
+from broker.log.committed_offsets import stable_offsets
 from broker.records.errors import WeighbridgeError
 from broker.telemetry.logs import get_logger
 from workers.job import Arrival
@@ -78,7 +79,11 @@ class Assignment:
         self.epoch += 1
         starts = []
         if given:
-            found = self._committed(consumer, given)
+            found = stable_offsets(
+                consumer,
+                [TopicPartition(self._topic, tp.partition) for tp in given],
+                COMMITTED_S,
+            )
             for place in found:
                 base = max(place.offset, 0)
                 restored = self._book.assign(
@@ -104,14 +109,6 @@ class Assignment:
         self._refresh_fence()
         self._hooks.rebalanced("assigned", len(given))
         self._log.info("assigned", partitions=[tp.partition for tp in given], epoch=self.epoch)
-
-    def _committed(self, consumer: Any, given: list[TopicPartition]) -> list[Any]:
-        wanted = [TopicPartition(self._topic, tp.partition) for tp in given]
-        found: list[Any] = consumer.committed(wanted, timeout=COMMITTED_S)
-        for place in found:
-            if place.error is not None:
-                raise KafkaException(place.error)
-        return found
 
     def revoked(self, consumer: Any, taken: list[TopicPartition]) -> None:
         """`on_revoke`: commit what is done, within a bounded time, then let go."""

@@ -145,15 +145,20 @@ class Endings:
         )
         return _unit(job.place, (output,), job)
 
-    def unreadable(self, record: UnreadableWork, now: float) -> Unit:
-        """A dead letter, and a failed completion when the record still tells whose it was."""
+    def unreadable(self, record: UnreadableWork, now: float, *, bare: bool = False) -> Unit:
+        """A dead letter, and a failed completion when the record still tells whose it was.
+
+        `bare` leaves the record's own value and headers out, where the broker does not take them:
+        the place in the dead letter has to do.
+        """
         place = record.place
+        headers = () if bare else record.headers
         outputs = [
             Output(
                 self._deployment.topics.dead_letters,
                 PartitionSet(0, self._deployment.dead_letter_partitions),
                 record.key,
-                record.value,
+                None if bare else record.value,
                 (
                     *dead_letter_headers(
                         place,
@@ -163,13 +168,13 @@ class Endings:
                         attempt=0,
                         at=now,
                     ),
-                    *record.headers,
+                    *headers,
                 ),
             )
         ]
         told = _still_told(record.value, now)
         if told is not None:
-            job = Job(place, record.lane, record.size, replace(told, headers=record.headers), 0)
+            job = Job(place, record.lane, record.size, replace(told, headers=headers), 0)
             error = Failure("internal", record.code, record.message)
             completion = self.completion(job, "failed", now, error=error)
             value = encode_completion(completion)

@@ -27,7 +27,7 @@ from workers.claim_check import ClaimCheck
 from workers.dispatch import Dispatcher
 from workers.endings import Deployment, Endings, Prices
 from workers.exchange import CallLimits
-from workers.job import Job
+from workers.job import Job, UnreadableWork
 from workers.moving import Mover
 from workers.providers.registry import adapter_for
 from workers.tallies import Tallies
@@ -49,19 +49,20 @@ class Worker:
     dispatcher: Dispatcher
 
     def without_answer(self, unit: Unit) -> Unit:
-        """The unit that ends a job whose answer or work record the broker does not take.
+        """The unit that ends a record of which something is too large for the broker.
 
         Any thread may ask.
         """
-        job = unit.tag
-        if not isinstance(job, Job):
-            return Unit(unit.topic, unit.partition, unit.offset, unit.epoch, ())
+        endings, now = self.attempts.endings, time.time()
+        if isinstance(unit.tag, UnreadableWork):
+            return endings.unreadable(unit.tag, now, bare=True)
+        if not isinstance(unit.tag, Job):
+            raise TypeError(f"a unit of {type(unit.tag).__name__} is none of this worker's")
         error = Failure(
             "internal", "too_large", "The answer is larger than a record of the broker may be."
         )
-        endings = self.attempts.endings
-        completion = endings.completion(job, "failed", time.time(), error=error)
-        return endings.completed(job, completion, encode_completion(completion))
+        completion = endings.completion(unit.tag, "failed", now, error=error)
+        return endings.completed(unit.tag, completion, encode_completion(completion))
 
 
 def topics_of(settings: Settings) -> list[str]:

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from broker.core.pacing import Pacing
 from broker.log.acknowledged_producer import AcknowledgedProducer
@@ -152,7 +152,10 @@ class WorkerProcess:
             lambda: self._intake.lag,
         )
         reporting = Reporting(subject, states.publish)
+        self._loop.set_exception_handler(self._unhandled)
         tasks = [self._loop.create_task(reporting.run()), self._loop.create_task(self._beat())]
+        for task in tasks:
+            task.add_done_callback(self._ended_by_itself)
         self._log.info("started", group=self._group, slots=self._bounds.max_in_flight)
         try:
             await self._ending.wait()
@@ -201,9 +204,22 @@ class WorkerProcess:
     def _fail_from_thread(self, error: BaseException) -> None:
         self._on_loop(self._fail, error)
 
+    def _ended_by_itself(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of ours that failed may have left work undone; anything else is told only."""
+        error = context.get("exception")
+        self._log.error("unhandled", what=context["message"].split("<")[0], exc_info=error)
+        if isinstance(error, Exception) and context.get("handle") is not None:
+            self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
+            if not isinstance(error, WeighbridgeError):
+                self._log.error("failed", exc_info=error)
         self._ending.set()
 
     def _on_signal(self, number: int) -> None:
@@ -227,7 +243,7 @@ def _told(error: BaseException) -> WeighbridgeError:
     if isinstance(error, WeighbridgeError):
         return error
     return WorkerFailedError(
-        f"The worker cannot go on: {type(error).__name__} ({error}).",
+        f"The worker cannot go on: {type(error).__name__}; its log says where.",
         mend="Start it again; it goes on from the committed offsets. If this repeats, it is a bug.",
     )
 

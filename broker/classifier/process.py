@@ -221,6 +221,8 @@ class ClassifierProcess:
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
+            if not isinstance(error, WeighbridgeError):
+                self._log.error("failed", exc_info=error)
         self._pipeline.stop_taking()
         self._ending.set()
 
@@ -273,7 +275,7 @@ def _told(error: BaseException) -> WeighbridgeError:
     if isinstance(error, WeighbridgeError):
         return error
     return ClassifierFailedError(
-        f"The classifier cannot go on: {type(error).__name__} ({error}).",
+        f"The classifier cannot go on: {type(error).__name__}; its log says where.",
         mend="Start it again; it goes on from the committed offsets. If this repeats, it is a bug.",
     )
 

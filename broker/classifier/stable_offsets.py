@@ -11,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from broker.log.committed_offsets import stable_offsets
 from broker.records.errors import NotReadyError
 
 
@@ -46,13 +47,11 @@ class StableOffsets:
             self._consumer = Consumer(self._config)
         wanted = [TopicPartition(topic, partition) for partition in sorted(partitions)]
         try:
-            found = self._consumer.committed(wanted, timeout=deadline_s)
+            found = stable_offsets(self._consumer, wanted, deadline_s)
         except KafkaException as error:
             raise _unknown(topic, str(error.args[0])) from error
         starts: dict[int, Start] = {}
         for place in found:
-            if place.error is not None:
-                raise _unknown(f"{topic}[{place.partition}]", str(place.error))
             starts[place.partition] = Start(
                 offset=place.offset if place.offset >= 0 else None,
                 metadata=place.metadata or "",

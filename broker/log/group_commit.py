@@ -16,13 +16,13 @@ from typing import Any, Final, Literal
 
 from confluent_kafka import KafkaError
 
+from broker.log.committed_offsets import committed_positions
 from broker.log.group_fence import FenceSource
 from broker.log.progress_book import Preview, ProgressBook, not_committed
 from broker.log.transactional_producer import (
     Next,
     TransactionalProducer,
     TransactionError,
-    committed_positions,
 )
 from broker.log.units import PartitionSet, Unit
 

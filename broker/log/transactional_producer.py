@@ -7,7 +7,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from broker.log.bounded_calls import BoundedCalls, StuckCallError
 from broker.log.kafka_errors import kafka_error
@@ -228,42 +228,3 @@ class TransactionalProducer:
                 f"one at: {step}.",
                 mend="Start the process again; it goes on from the committed offsets.",
             )
-
-
-def committed_positions(
-    client: Mapping[str, Any], group: str, partitions: Sequence[tuple[str, int]], deadline_s: float
-) -> dict[tuple[str, int], tuple[int, str]]:
-    """Stable committed offsets and metadata of a group, without joining it.
-
-    Waits for pending transactions (read-committed); raises WeighbridgeError at the deadline. A
-    partition without a commit has offset -1001.
-    """
-    consumer = Consumer(
-        {
-            **{name: value for name, value in client.items() if name not in PRODUCER_ONLY},
-            "group.id": group,
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-        }
-    )
-    try:
-        found = consumer.committed([TopicPartition(*tp) for tp in partitions], deadline_s)
-    except KafkaException as error:
-        raise kafka_error(
-            error.args[0], doing="reading committed offsets", where="the broker"
-        ) from error
-    finally:
-        consumer.close()
-    for tp in found:
-        # An unknown position must not pass for one that was never committed.
-        if tp.error is not None:
-            raise kafka_error(tp.error, doing="reading committed offsets", where="the broker")
-    return {(tp.topic, tp.partition): (tp.offset, tp.metadata or "") for tp in found}
-
-
-PRODUCER_ONLY: Final = frozenset(
-    {
-        *("acks", "enable.idempotence", "linger.ms", "compression.type", "compression.codec"),
-        *("partitioner", "transactional.id", *SETTINGS),
-    }
-) - {"retry.backoff.ms", "retry.backoff.max.ms"}

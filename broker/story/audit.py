@@ -101,11 +101,16 @@ class Audit:
         self._lanes: defaultdict[str, _Tally] = defaultdict(_Tally)
         self._latencies = Latencies()
 
-    def prompt(self, one: Asked, partition: int, at: float) -> None:
-        """A record of the prompts' topic; `at` is its timestamp."""
+    def prompt(self, one: Asked, partition: int, at: float, *, unread: bool = False) -> None:
+        """A record of the prompts' topic; `at` is its timestamp.
+
+        `unread`: the classifier has not committed it, so it waits there and cannot be lost.
+        """
         books = self.ledger
         row = books.row(one.id)
         counts = self._since <= one.accepted_at < self._until
+        if unread:
+            books.waits[row] = 1
         if (
             one.own_id
             and one.origin is None

@@ -116,7 +116,7 @@ class _Run:
         calls = reader.spans(topics.calls, since=after)
         letters = reader.spans(topics.dead_letters, since=self._since, until=self._until)
 
-        self._prompts(prompts)
+        self._prompts(prompts, read)
         self._each(completions, completion_line, self._audit.completion)
         for name, spans in work.items():
             self._work(spans, done[name])
@@ -133,12 +133,18 @@ class _Run:
             figures, lost, doubled, self._audit.unknown, self._audit.unreadable, unread
         )
 
-    def _prompts(self, spans: list[Span]) -> None:
+    def _prompts(self, spans: list[Span], read: Mapping[int, tuple[int, str]]) -> None:
         take, catalog = self._audit.prompt, self._catalog
         for batch in self._reader.read(spans, self._progress):
             for message in batch:
                 record = input_record(message)
-                take(asked(record, catalog), record.partition, record.timestamp_s)
+                base, _ = read.get(record.partition, (0, ""))
+                take(
+                    asked(record, catalog),
+                    record.partition,
+                    record.timestamp_s,
+                    unread=record.offset >= base,
+                )
 
     def _each(
         self, spans: list[Span], decode: Callable[[Any], Any], take: Callable[[Any], None]

@@ -37,7 +37,7 @@ class Ledger:
         """Bit n: a call with this attempt number was started."""
         self.lane = array("B")
         self.waits = array("B")
-        """1: a work record of it is not done."""
+        """1: a record of it, prompt or work, waits for whoever reads it next."""
 
     def __len__(self) -> int:
         """How many ids."""

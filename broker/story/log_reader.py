@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from broker.log.clients import consumer_config
+from broker.log.committed_offsets import committed_positions
 from broker.log.kafka_errors import kafka_error
 from broker.log.topic_names import TopicNames
 from broker.records.errors import NotReadyError
@@ -186,22 +187,15 @@ class LogReader:
 
         Waits for offsets that a transaction in progress is about to move.
         """
-        asked = [TopicPartition(topic, number) for number in range(self.partitions(topic))]
+        asked = [(topic, number) for number in range(self.partitions(topic))]
         if not asked:
             return {}
-        consumer = Consumer(consumer_config(self._settings, **{"group.id": group, "log_level": 0}))
-        try:
-            found = consumer.committed(asked, timeout=REQUEST_S)
-        except KafkaException as error:
-            raise kafka_error(
-                error, doing=f"asking how far {group} is", where=self._where
-            ) from error
-        finally:
-            consumer.close()
+        config = consumer_config(self._settings, log_level=0)
+        found = committed_positions(config, group, asked, REQUEST_S)
         return {
-            place.partition: (place.offset, place.metadata or "")
-            for place in found
-            if place.offset >= 0
+            partition: (offset, metadata)
+            for (_, partition), (offset, metadata) in found.items()
+            if offset >= 0
         }
 
     def _check(self, error: KafkaError, topic: str) -> None:

@@ -77,7 +77,7 @@ def test_lost_waiting_and_doubled(seeder: Seeder) -> None:
     gone = seeder.work(work_of("done-past-base", now, step("azure")))
     seeder.completion(completion_of("twice", now))
     seeder.completion(completion_of("twice", now))
-    seeder.flush()
+    seeder.classified()
     partition, offset = seeder.place(held)
     assert seeder.place(gone) == (partition, offset + 1)
     seeder.commit_out_of_order(
@@ -99,6 +99,15 @@ def test_lost_waiting_and_doubled(seeder: Seeder) -> None:
     assert (patient["pending"], patient["lost"]) == (4, 0)
 
 
+def test_what_no_classifier_has_read_waits_and_is_not_lost(seeder: Seeder) -> None:
+    seeder.prompt("read")
+    seeder.classified()
+    seeder.prompt("unread")
+    seeder.flush()
+    found = run(seeder.settings, "audit", "--json", "--grace", "0", expect=4).json()
+    assert (found["accepted"], found["pending"], found["lost"]) == (2, 1, 1)
+
+
 def test_a_record_away_from_home_and_its_copy_are_one_prompt(seeder: Seeder) -> None:
     now = time.time()
     seeder.prompt("wanderer", away=True)
@@ -115,7 +124,7 @@ def test_an_aborted_completion_is_none(seeder: Seeder) -> None:
     now = time.time()
     for name in ("answered", "rolled-back"):
         seeder.prompt(name)
-    seeder.flush()
+    seeder.classified()
     seeder.open_transaction(
         completion_of("answered", now), completion_of("rolled-back", now)
     ).abort_transaction(30)

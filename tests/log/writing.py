@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from broker.core.pacing import Pacing
 from broker.log.clients import admin_config, consumer_config, producer_config
+from broker.log.committed_offsets import committed_positions
 from broker.log.group_fence import group_metadata
 from broker.log.progress_book import ProgressBook
-from broker.log.transactional_producer import committed_positions
 from broker.log.transactions import TransactionalWriter
 from broker.log.units import Output, PartitionSet, Unit
 from broker.settings import Settings

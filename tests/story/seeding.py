@@ -140,6 +140,21 @@ class Seeder:
         assert producer.flush(30) == 0
         return producer
 
+    def classified(self) -> None:
+        """The classifier has done every prompt that is there."""
+        self.flush()
+        consumer = Consumer(consumer_config(self.settings, **{"group.id": "ends"}))
+        try:
+            ends = {
+                partition: consumer.get_watermark_offsets(
+                    TopicPartition(self.topics.prompts, partition), 10
+                )[1]
+                for partition in range(self.settings.topics.prompts)
+            }
+        finally:
+            consumer.close()
+        self.commit(f"{self.settings.kafka.prefix}.classifier", self.topics.prompts, ends)
+
     def commit(self, group: str, topic: str, bases: Mapping[int, int]) -> None:
         """The group has done everything below these offsets."""
         self.commit_out_of_order(group, topic, bases, ())
