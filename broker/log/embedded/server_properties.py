@@ -38,6 +38,8 @@ _SINGLE_NODE = {
     "broker.heartbeat.interval.ms": "500",
     # The first member of a group need not wait for others that may never come.
     "group.initial.rebalance.delay.ms": "0",
+    # On one machine a member that is silent for some seconds is dead; 6 s is Kafka's least.
+    "group.min.session.timeout.ms": "1000",
     # A topic with the default shape would break lanes; `topics apply` makes them.
     "auto.create.topics.enable": "false",
     # A transaction left open by a killed process blocks read-committed readers until this ends it.

@@ -1,0 +1,163 @@
+"""What must hold whatever was done to the system, checked against what Kafka itself has.
+
+Kafka's own transactions test is the model: every accepted id has exactly one read-committed
+completion (set equality, no duplicates), seen by a reader that was there all the time and again by
+one that reads the whole topic afterwards; and the system answers again once the faults stop.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from broker.log.topic_names import TopicNames
+from broker.records.calls import decode_call
+from broker.settings import Settings
+from broker.story.audit_run import AuditResult, run_audit
+from broker.story.log_reader import LogReader
+from tests.faults.answers import Answers
+from tests.faults.deployment import Deployment, wait_until
+from tests.faults.traffic import Traffic
+
+ANSWERED_S: Final = 60.0
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One fault under load. Times are seconds.
+
+    `recovery_s` runs from the fault's beginning until all that was accepted by its end, and after
+    it the first prompt, was answered.
+    """
+
+    prompts: int
+    recovery_s: float
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the topics say at the end, everything drained."""
+
+    accepted: int
+    lost: tuple[str, ...]
+    duplicates: tuple[str, ...]
+    repeated_calls: int
+    calls: int
+    audit: AuditResult
+
+
+def trial(
+    traffic: Traffic,
+    answers: Answers,
+    fault: Callable[[], None],
+    *,
+    before_s: float = 1.0,
+    after_s: float = 1.0,
+    answered_s: float = ANSWERED_S,
+) -> Trial:
+    """Do harm under load, and wait until all that was accepted is answered: liveness."""
+    known = len(traffic.accepted)
+    traffic.start()
+    try:
+        wait_until(lambda: len(traffic.accepted) > known, 30, "nothing is accepted")
+        first = set(traffic.accepted)
+        wait_until(lambda: first <= answers.ids(), 30, "nothing is answered before the fault")
+        _let_pass(before_s)
+        began = time.monotonic()
+        fault()
+        ended = time.monotonic()
+        _let_pass(after_s)
+    finally:
+        traffic.stop()
+    accepted = set(traffic.accepted)
+    later = accepted - traffic.accepted_by(ended)
+    assert later, "nothing was accepted after the fault"
+    wait_until(
+        lambda: accepted <= answers.ids(),
+        answered_s,
+        lambda: _missing(accepted - answers.ids()),
+    )
+    recovered = max(
+        answers.last_at(traffic.accepted_by(ended) - first),
+        min(answers.of(identity)[0].at for identity in later),
+    )
+    return Trial(len(accepted) - known, recovered - began, began, ended)
+
+
+def _let_pass(seconds: float) -> None:
+    """Let the load run for a while: its duration is part of the trial, nothing is waited for."""
+    time.sleep(seconds)
+
+
+def _missing(ids: set[str]) -> str:
+    return f"{len(ids)} accepted prompts are not answered, such as {sorted(ids)[:_SHOWN]}"
+
+
+def judge(deployment: Deployment, traffic: Traffic, answers: Answers) -> Verdict:
+    """Drain everything (each member has to exit 0), then read all topics from their beginnings."""
+    deployment.terminate_all()
+    settings = deployment.settings
+    names = TopicNames(settings.kafka.prefix)
+    accepted = set(traffic.accepted)
+    completions = _completions(settings, names)
+    wait_until(
+        lambda: answers.counts() == completions,
+        30,
+        "the reader that was there all the time has seen what a reader of the whole topic sees",
+    )
+    lost = sorted(accepted - set(completions))
+    duplicates = sorted(identity for identity, count in completions.items() if count > 1)
+    strangers = set(completions) - accepted - traffic.unknown
+    assert not strangers, f"completions of prompts that nobody sent: {sorted(strangers)[:_SHOWN]}"
+    repeated, calls = _check_journal(deployment, names)
+    audit = run_audit(settings, grace_s=0.0)
+    counts = audit.figures.counts
+    assert counts["lost"] == len(lost), counts
+    assert counts["duplicates"] == sum(completions[identity] - 1 for identity in duplicates), counts
+    assert counts["repeated_calls"] == repeated, (counts, repeated)
+    assert not audit.unknown, counts
+    assert not audit.unreadable, counts
+    return Verdict(len(accepted), tuple(lost), tuple(duplicates), repeated, calls, audit)
+
+
+def expect_exactly_once(verdict: Verdict) -> None:
+    """Nothing lost, nothing twice, nothing left over."""
+    assert not verdict.lost, _missing(set(verdict.lost))
+    assert not verdict.duplicates, f"answered more than once: {verdict.duplicates[:_SHOWN]}"
+    assert verdict.audit.figures.counts["pending"] == 0, verdict.audit.figures.counts
+
+
+def _completions(settings: Settings, names: TopicNames) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    with LogReader(settings) as reader:
+        for batch in reader.read(reader.spans(names.completions, settled=True)):
+            found.update(orjson.loads(message.value())["id"] for message in batch)
+    return dict(found)
+
+
+def _check_journal(deployment: Deployment, names: TopicNames) -> tuple[int, int]:
+    """Every call that a cloud saw was journaled before; repeated starts, and all starts."""
+    lines: Counter[tuple[str, int]] = Counter()
+    starts: Counter[tuple[str, str]] = Counter()
+    with LogReader(deployment.settings) as reader:
+        for batch in reader.read(reader.spans(names.calls)):
+            for message in batch:
+                event = decode_call(message.value())
+                if event.event == "started":
+                    lines[event.id, event.attempt] += 1
+                    starts[event.provider, event.id] += 1
+    for provider, served in deployment.simulator.served(ids=True).items():
+        assert not served["forgotten_ids"]
+        for identity, calls in served["by_id"].items():
+            journaled = starts[provider, identity]
+            assert calls["begun"] <= journaled, (
+                f"{provider} was called {calls['begun']} times for {identity}, "
+                f"and the journal has {journaled} starts"
+            )
+    return sum(count - 1 for count in lines.values()), starts.total()

@@ -1,0 +1,74 @@
+"""Clouds that turn calls away or are down: work moves with its reasons, and nothing is lost."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from broker.log.embedded import Running
+from broker.log.topic_names import TopicNames
+from broker.records.calls import decode_call
+from broker.story.log_reader import LogReader
+from tests.faults import provider_faults
+from tests.faults.provider_faults import AFTER_OUTAGE_S, RETRY_FLOOR, RETRY_SHARE
+from tests.faults.rig import Rig, fault_settings, rigged
+
+
+@pytest.fixture
+def rig(kafka: Running, prefix: str, tmp_path: Path) -> Iterator[Rig]:
+    with rigged(fault_settings(kafka.bootstrap, prefix), tmp_path) as made:
+        yield made
+
+
+def test_a_storm_of_429_is_answered_with_few_retries(rig: Rig) -> None:
+    rig.trial(lambda: provider_faults.storm_of_429(rig, Random(8)))
+    rig.expect_exactly_once()
+    assert _statuses(rig) == {"succeeded"}
+    for provider, (calls, retries) in _calls(rig).items():
+        assert retries <= max(RETRY_FLOOR, RETRY_SHARE * calls), (provider, calls, retries)
+
+
+def test_work_leaves_a_provider_that_is_down_and_says_why(rig: Rig) -> None:
+    rig.trial(lambda: provider_faults.one_provider_out(rig, Random(9)))
+    verdict = rig.expect_exactly_once()
+    assert _statuses(rig) == {"succeeded"}
+    moved = [seen for i in rig.answers.ids() for seen in rig.answers.of(i) if len(seen.route) > 1]
+    assert moved, "nothing was moved while its provider was down"
+    assert verdict.audit.figures.counts["moves"] >= len(moved)
+    for seen in moved:
+        assert seen.provider == "google"
+        assert seen.route[-1].startswith("azure "), seen.route
+
+
+def test_when_all_providers_are_down_prompts_wait_or_fail_with_their_whole_route(rig: Rig) -> None:
+    # The load goes on: what may be tried again is a share of the calls of the last minute.
+    rig.trial(lambda: provider_faults.all_providers_out(rig, Random(10)), after_s=AFTER_OUTAGE_S)
+    rig.expect_exactly_once()
+    for identity in rig.answers.ids():
+        (seen,) = rig.answers.of(identity)
+        if seen.status != "succeeded":
+            assert seen.status == "failed"
+            assert seen.code
+            assert seen.calls >= 1
+            assert len(seen.route) == len(rig.deployment.settings.providers), seen
+
+
+def _statuses(rig: Rig) -> set[str]:
+    return {seen.status for identity in rig.answers.ids() for seen in rig.answers.of(identity)}
+
+
+def _calls(rig: Rig) -> dict[str, tuple[int, int]]:
+    """Calls and retries in place by provider, as the journal has them."""
+    starts: Counter[tuple[str, str]] = Counter()
+    with LogReader(rig.deployment.settings) as reader:
+        spans = reader.spans(TopicNames(rig.deployment.settings.kafka.prefix).calls)
+        for batch in reader.read(spans):
+            events = [decode_call(message.value()) for message in batch]
+            starts.update((e.provider, e.id) for e in events if e.event == "started")
+    found = {}
+    for provider in rig.deployment.settings.providers:
+        of_id = [count for (name, _), count in starts.items() if name == provider]
+        found[provider] = (sum(of_id), sum(count - 1 for count in of_id))
+    return found

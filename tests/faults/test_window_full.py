@@ -1,0 +1,64 @@
+"""A call that hangs at the base while more is done past it than a commit can say."""
+
+import time
+from pathlib import Path
+
+import psutil
+
+from broker.core.bitmap import CAPACITY
+from broker.core.offsets import PAUSE_AT, RESUME_AT
+from broker.log.embedded import Running
+from tests.faults.deployment import wait_until
+from tests.faults.rig import TOPICS, Rig, fault_settings, rigged
+
+PAUSES_FROM, PAUSES_AT = int(CAPACITY * RESUME_AT), int(CAPACITY * PAUSE_AT)
+"""A partition that was paused for its lane's backlog goes on only below the first."""
+SENT = PAUSES_AT + 3_000
+FETCHED_AHEAD = 1_500
+"""Records that one poll may still bring once the pause is due."""
+MOST_BYTES = 300 * 1024 * 1024
+STEADY_S = 2.0
+
+
+def test_a_full_window_pauses_its_partition_and_goes_on_when_the_call_ends(
+    kafka: Running, prefix: str, tmp_path: Path
+) -> None:
+    # Four partitions: one for each lane, so that all light prompts are in one.
+    settings = fault_settings(
+        kafka.bootstrap, prefix, topics={**TOPICS, "work": 4}, simulator={"fast": True}
+    )
+    azure = settings.providers["azure"].model_copy(update={"first_byte_s": 120.0})
+    with rigged(settings.model_copy(update={"providers": {"azure": azure}}), tmp_path) as rig:
+        simulator = rig.deployment.simulator
+        simulator.set_faults("azure", {"hangs": 1.0})
+        (first,) = rig.traffic.burst(1, max_output_tokens=2)
+        wait_until(lambda: simulator.served()["azure"]["open"] == 1, 20, "the call hangs")
+        simulator.clear_faults()
+        rig.traffic.burst(SENT, prompt="Why?", max_output_tokens=2)
+        done = _steady(rig)
+        assert PAUSES_FROM <= done <= PAUSES_AT + FETCHED_AHEAD, done
+        assert not rig.answers.of(first)
+        worker = psutil.Process(rig.deployment.members["worker-azure-0"].pid)
+        assert worker.memory_info().rss < MOST_BYTES
+        # The hanging call ends with its connection; it is tried again.
+        rig.deployment.kill("simulator")
+        rig.deployment.start("simulator")
+        wait_until(
+            lambda: set(rig.traffic.accepted) <= rig.answers.ids(), 60, "everything is answered"
+        )
+        rig.expect_exactly_once()
+
+
+def _steady(rig: Rig) -> int:
+    """Wait until no more is answered; how many are."""
+    last, since = -1, time.monotonic()
+
+    def steady() -> bool:
+        nonlocal last, since
+        now = len(rig.answers.ids())
+        if now != last:
+            last, since = now, time.monotonic()
+        return now > 0 and time.monotonic() - since > STEADY_S
+
+    wait_until(steady, 90, "the partition pauses")
+    return last
