@@ -5,13 +5,10 @@ calls the provider (`answering`).
 """
 
 import asyncio
-import contextlib
-import os
-import signal
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from broker.core.pacing import Pacing
 from broker.log.acknowledged_producer import AcknowledgedProducer
@@ -23,8 +20,8 @@ from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import read_shapes
 from broker.log.transactions import TransactionalWriter
 from broker.log.units import Unit
-from broker.records.errors import WeighbridgeError
 from broker.settings import Settings
+from broker.telemetry.lifetime import Lifetime
 from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import WorkerMetrics
 from broker.telemetry.ops_server import OpsServer
@@ -42,12 +39,6 @@ _SPARE_ROOM: Final = 1_000
 """Units that may wait for their transaction beside one for each call under way."""
 
 
-class WorkerFailedError(WeighbridgeError):
-    """Something went wrong that only a new process can mend."""
-
-    default_code = "worker_failed"
-
-
 class WorkerProcess:
     """`slot` names this worker among those of its pool: one process a slot, no two."""
 
@@ -63,14 +54,11 @@ class WorkerProcess:
         self._metrics = WorkerMetrics()
         self._book = ProgressBook()
         self._fence = CachedFence()
-        self._ending = asyncio.Event()
-        self._failure: BaseException | None = None
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, then drain; raises WeighbridgeError when it cannot."""
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_signal, number)
+        self._life = Lifetime("The worker", self._log)
         shapes = await self._loop.run_in_executor(
             None, read_shapes, admin_config(self._settings), topics_of(self._settings)
         )
@@ -102,8 +90,7 @@ class WorkerProcess:
             await self._loop.run_in_executor(None, states.close)
             await worker.client.close()
             await ops.stop()
-        if self._failure is not None:
-            raise _told(self._failure) from self._failure
+        self._life.raise_failure()
 
     def _make_writer(self) -> TransactionalWriter:
         return TransactionalWriter(
@@ -114,7 +101,7 @@ class WorkerProcess:
             fence=self._fence,
             pacing=Pacing(),
             on_committed=self._committed,
-            on_failed=self._fail_from_thread,
+            on_failed=self._life.fail_from_thread,
             max_pending=2 * self._bounds.max_in_flight + _SPARE_ROOM,
             observer=self._metrics,
             replace=self._without_answer,
@@ -132,10 +119,10 @@ class WorkerProcess:
             fence=self._fence,
             backlog=self._worker.backlog,
             hooks=Hooks(
-                arrived=lambda batch: self._on_loop(answering.arrived, batch),
-                dropped=lambda gone: self._on_loop(answering.dropped, gone),
+                arrived=lambda batch: self._life.on_loop(answering.arrived, batch),
+                dropped=lambda gone: self._life.on_loop(answering.dropped, gone),
                 flush=self._writer.flush,
-                failed=self._fail_from_thread,
+                failed=self._life.fail_from_thread,
                 rebalanced=lambda event, count: metrics.rebalances.labels(event).inc(count),
                 metadata_unreadable=metrics.metadata_unreadable.inc,
             ),
@@ -152,13 +139,12 @@ class WorkerProcess:
             lambda: self._intake.lag,
         )
         reporting = Reporting(subject, states.publish)
-        self._loop.set_exception_handler(self._unhandled)
         tasks = [self._loop.create_task(reporting.run()), self._loop.create_task(self._beat())]
         for task in tasks:
-            task.add_done_callback(self._ended_by_itself)
+            self._life.depends_on(task)
         self._log.info("started", group=self._group, slots=self._bounds.max_in_flight)
         try:
-            await self._ending.wait()
+            await self._life.ending.wait()
         finally:
             await self._drain()
             for task in tasks:
@@ -172,7 +158,7 @@ class WorkerProcess:
         answering.stop_taking()
         self._intake.rest()
         run = partial(self._loop.run_in_executor, None)
-        if self._failure is None:
+        if not self._life.has_failed:
             given_up = await answering.finish(self._settings.worker.drain_s)
             done = await run(self._writer.flush, FLUSH_S)
             self._log.info("drained", all_committed=done, calls_given_up=given_up)
@@ -195,57 +181,15 @@ class WorkerProcess:
 
     def _committed(self, _units: Sequence[Unit]) -> None:
         """On the writer's thread: there is room again."""
-        self._on_loop(self._worker.answering.pump)
-
-    def _on_loop(self, act: object, *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended: so has everything else
-            self._loop.call_soon_threadsafe(act, *arguments)  # type: ignore[arg-type]  # any callable
-
-    def _fail_from_thread(self, error: BaseException) -> None:
-        self._on_loop(self._fail, error)
-
-    def _ended_by_itself(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A callback of ours that failed may have left work undone; anything else is told only."""
-        error = context.get("exception")
-        self._log.error("unhandled", what=context["message"].split("<")[0], exc_info=error)
-        if isinstance(error, Exception) and context.get("handle") is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is None:
-            self._failure = error
-            if not isinstance(error, WeighbridgeError):
-                self._log.error("failed", exc_info=error)
-        self._ending.set()
-
-    def _on_signal(self, number: int) -> None:
-        if self._ending.is_set():
-            os._exit(128 + number)
-        self._log.info("draining", signal=signal.Signals(number).name)
-        self._ending.set()
+        self._life.on_loop(self._worker.answering.pump)
 
     def _live(self) -> str | None:
-        if self._failure is not None:
-            return str(_told(self._failure))
-        return self._intake.problem
+        return self._life.problem or self._intake.problem
 
     def _ready(self) -> str | None:
-        if self._ending.is_set():
+        if self._life.ending.is_set():
             return "draining"
         return None if self._intake.joined else "not in the consumer group yet"
-
-
-def _told(error: BaseException) -> WeighbridgeError:
-    if isinstance(error, WeighbridgeError):
-        return error
-    return WorkerFailedError(
-        f"The worker cannot go on: {type(error).__name__}; its log says where.",
-        mend="Start it again; it goes on from the committed offsets. If this repeats, it is a bug.",
-    )
 
 
 def run_worker(settings: Settings, provider: str, slot: int) -> None:

@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -21,7 +18,7 @@ from broker.classifier.rebuild import Callbacks, Job, Rebuild
 from broker.classifier.rules import rules_of
 from broker.classifier.stable_offsets import StableOffsets
 from broker.classifier.tokens import token_counter
-from broker.classifier.watchdog import Look, StalledError, Watchdog
+from broker.classifier.watchdog import Look, Watchdog, leave_at_once
 from broker.classifier.windows import Windows
 from broker.core.pacing import Pacing
 from broker.core.provider_view import ProviderView
@@ -33,14 +30,15 @@ from broker.log.clients import (
     consumer_config,
     producer_config,
 )
+from broker.log.group_fence import verify_layout
 from broker.log.progress_book import ProgressBook
 from broker.log.provider_states import ProviderStatesReader
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import read_shapes
 from broker.log.transactions import TransactionalWriter
 from broker.log.units import Unit
-from broker.records.errors import WeighbridgeError
 from broker.settings import Settings
+from broker.telemetry.lifetime import Lifetime
 from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import ClassifierMetrics
 from broker.telemetry.ops_server import OpsServer
@@ -50,12 +48,6 @@ STOP_S: Final = 6.0
 PATIENCE_S: Final = 60.0
 """How long nothing may move before the watchdog ends the process: longer than any rebalance."""
 BEAT_S: Final = 0.5
-
-
-class ClassifierFailedError(WeighbridgeError):
-    """Something went wrong that only a new process can mend."""
-
-    default_code = "classifier_failed"
 
 
 class ClassifierProcess:
@@ -68,21 +60,20 @@ class ClassifierProcess:
         self._group = f"{settings.kafka.prefix}.classifier"
         self._log = get_logger(room="classifier", slot=slot)
         self._metrics = ClassifierMetrics()
-        self._ending = asyncio.Event()
-        self._failure: BaseException | None = None
         self._beats = 0
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, then drain; raises WeighbridgeError when it cannot."""
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_signal, number)
+        self._life = Lifetime("The classifier", self._log)
         await self._loop.run_in_executor(None, self._prepare)
         self._compose()
+        self._life.when_failing(self._pipeline.stop_taking)
         ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
         port = await ops.start(self._settings.ops.host, self._settings.ops.port)
         self._log.info("ops_listening", host=self._settings.ops.host, port=port)
         beat = self._loop.create_task(self._beat())
+        self._life.depends_on(beat)
         try:
             await self._work()
         finally:
@@ -90,11 +81,11 @@ class ClassifierProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
             await ops.stop()
-        if self._failure is not None:
-            raise _told(self._failure) from self._failure
+        self._life.raise_failure()
 
     def _prepare(self) -> None:
         """What takes time or asks the broker, before anything runs."""
+        verify_layout()
         settings, names = self._settings, self._names
         topics = [names.prompts, names.completions, names.dead_letters]
         topics += [names.work(provider) for provider in settings.providers]
@@ -117,7 +108,7 @@ class ClassifierProcess:
             fence=self._fence,
             pacing=Pacing(),
             on_committed=self._committed,
-            on_failed=self._fail_from_thread,
+            on_failed=self._life.fail_from_thread,
             max_pending=settings.classifier.max_pending,
             observer=self._metrics,
         )
@@ -132,7 +123,7 @@ class ClassifierProcess:
             make_rebuild=self._make_rebuild,
             counting=self._counting,
             before_slice=self._look_at_providers,
-            on_failed=self._fail,
+            on_failed=self._life.fail,
         )
         self._offsets = StableOffsets(consumer_config(settings), self._group)
         self._app: ClassifierApp = create_app(
@@ -150,7 +141,7 @@ class ClassifierProcess:
             self._names.prompts,
             self,
             patience_s=PATIENCE_S,
-            on_stall=_leave_at_once,
+            on_stall=leave_at_once,
         )
 
     async def _work(self) -> None:
@@ -161,12 +152,12 @@ class ClassifierProcess:
             self._fence.watch(self._app.consumer._thread)  # noqa: SLF001 - Faust has no other way to its consumer
             await self._app.start()
             crashed = self._loop.create_task(self._app.wait_until_stopped())
-            crashed.add_done_callback(lambda _task: self._ending.set())
+            crashed.add_done_callback(lambda _task: self._life.ending.set())
             self._watchdog.start()
             self._log.info("started", group=self._group)
-            await self._ending.wait()
-            if self._failure is None and self._app.crashed:
-                self._failure = self._app.crash_reason
+            await self._life.ending.wait()
+            if self._app.crashed:
+                self._life.fail(self._app.crash_reason)
         finally:
             await self._drain()
             if crashed is not None:
@@ -176,7 +167,7 @@ class ClassifierProcess:
         """Stop taking, commit what is decided, leave. Each step has its own end."""
         self._pipeline.stop_taking()
         run = partial(self._loop.run_in_executor, None)
-        if self._failure is None:
+        if not self._life.has_failed:
             done = await run(self._writer.flush, DRAIN_S)
             self._log.info("drained", all_committed=done)
         try:
@@ -196,7 +187,7 @@ class ClassifierProcess:
                 self._counting.rebuilt(seconds)
                 self._pipeline.on_window_ready(partition, remembered[partition])
 
-            self._loop.call_soon_threadsafe(note)
+            self._life.on_loop(note)
 
         return Rebuild(
             consumer_config(self._settings),
@@ -204,7 +195,7 @@ class ClassifierProcess:
             jobs,
             window_s=self._settings.dedupe.window_s,
             identify=identifier(self._rules.catalog),
-            callbacks=Callbacks(ready, self._fail_from_thread),
+            callbacks=Callbacks(ready, self._life.fail_from_thread),
         )
 
     def _look_at_providers(self) -> None:
@@ -212,25 +203,7 @@ class ClassifierProcess:
 
     def _committed(self, units: Sequence[Unit]) -> None:
         """On the writer's thread."""
-        self._loop.call_soon_threadsafe(self._pipeline.on_committed, units)
-
-    def _fail_from_thread(self, error: BaseException) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended: so has everything else
-            self._loop.call_soon_threadsafe(self._fail, error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is None:
-            self._failure = error
-            if not isinstance(error, WeighbridgeError):
-                self._log.error("failed", exc_info=error)
-        self._pipeline.stop_taking()
-        self._ending.set()
-
-    def _on_signal(self, number: int) -> None:
-        if self._ending.is_set():
-            os._exit(128 + number)
-        self._log.info("draining", signal=signal.Signals(number).name)
-        self._ending.set()
+        self._life.on_loop(self._pipeline.on_committed, units)
 
     async def _beat(self) -> None:
         while True:
@@ -240,10 +213,10 @@ class ClassifierProcess:
             await asyncio.sleep(BEAT_S)
 
     def _live(self) -> str | None:
-        return None if self._failure is None else str(_told(self._failure))
+        return self._life.problem
 
     def _ready(self) -> str | None:
-        if self._ending.is_set():
+        if self._life.ending.is_set():
             return "draining"
         if not self._fence.is_member() or not self._pipeline.is_assigned:
             return "not in the consumer group yet"
@@ -269,22 +242,6 @@ class ClassifierProcess:
             committed=pipeline.committed,
             filling=pipeline.not_ready,
         )
-
-
-def _told(error: BaseException) -> WeighbridgeError:
-    if isinstance(error, WeighbridgeError):
-        return error
-    return ClassifierFailedError(
-        f"The classifier cannot go on: {type(error).__name__}; its log says where.",
-        mend="Start it again; it goes on from the committed offsets. If this repeats, it is a bug.",
-    )
-
-
-def _leave_at_once(error: StalledError) -> None:
-    """The event loop may be the part that hangs, so nothing is asked of it any more."""
-    sys.stderr.write(f"weighbridge: {error}\n")
-    sys.stderr.flush()
-    os._exit(error.exit_code)
 
 
 def run_classifier(settings: Settings, slot: int) -> Any:

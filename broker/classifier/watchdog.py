@@ -5,6 +5,8 @@ read and committed. When nothing moves for too long although there is something 
 ends with a clear error, and whoever supervises it starts it again.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -161,3 +163,10 @@ class Watchdog:
         except KafkaException:
             return None
         return ends
+
+
+def leave_at_once(error: StalledError) -> None:
+    """End the process: the event loop may be the part that hangs, so nothing is asked of it."""
+    sys.stderr.write(f"weighbridge: {error}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)
