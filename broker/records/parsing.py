@@ -35,10 +35,12 @@ def parse_prompt(record: InputRecord, catalog: Catalog) -> Prompt | Rejected:
     """
     found = _Found(record)
     try:
-        check_headers(record)
-        found.reply_partition = reply_partition_of(record, catalog)
+        # The value first: what is wrong with a header must not hide the id that stands in it.
+        problem = found.look_at_headers(record, catalog)
         fields = fields_of(record)
         found.look_into(fields)
+        if problem is not None:
+            raise problem
         return _prompt(record, fields, found, catalog)
     except InvalidField as invalid:
         return found.rejected(record, invalid)
@@ -59,6 +61,14 @@ class _Found:
     def use_id(self, candidate: object) -> None:
         if isinstance(candidate, str) and is_valid_id(candidate) and not is_place_id(candidate):
             self.id, self.explicit_id = candidate, True
+
+    def look_at_headers(self, record: InputRecord, catalog: Catalog) -> InvalidField | None:
+        try:
+            self.reply_partition = reply_partition_of(record, catalog)
+            check_headers(record)
+        except InvalidField as invalid:
+            return invalid
+        return None
 
     def look_into(self, fields: Mapping[str, Any]) -> None:
         self.use_id(fields.get("id"))
