@@ -1,9 +1,11 @@
 """Group membership as transactions carry it, so that the broker refuses offsets of a lost one.
 
 librdkafka keeps it as private bytes: `CGMDv2:`, the generation (int32, little endian), the group,
-NUL, the member id, NUL, and a last byte 1. Building them ourselves lets a transactional producer
-carry the membership of a consumer that is not librdkafka's (Faust's is aiokafka's). Because the
-layout is private, `verify_layout` compares it with real ones at start.
+NUL, the member id, NUL, and a last byte 1, which says "no instance id" (a static member's own has
+0, its instance id and NUL; the broker fences a replaced one by its member id all the same).
+Building them ourselves lets a transactional producer carry the membership of a consumer that is not
+librdkafka's (Faust's is aiokafka's). Because the layout is private, `verify_layout` compares it
+with real ones at start.
 """
 
 import struct

@@ -9,6 +9,7 @@ _UNREACHABLE = frozenset(
         KafkaError._TRANSPORT,  # noqa: SLF001 - the client's public constants begin with _
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - as above
         KafkaError._TIMED_OUT,  # noqa: SLF001 - as above
+        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001 - as above
         KafkaError._RESOLVE,  # noqa: SLF001 - as above
         KafkaError.REQUEST_TIMED_OUT,
     }

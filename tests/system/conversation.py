@@ -177,7 +177,8 @@ class Conversation:
         """Everything committed in the topic so far."""
         reader = self._readers.get(topic)
         if reader is None:
-            config = {"group.id": "conversation", "enable.partition.eof": True}
+            # A question for the ends waits behind the fetch under way.
+            config = {"group.id": "talk", "enable.partition.eof": True, "fetch.wait.max.ms": 10}
             reader = self._readers[topic] = Consumer(consumer_config(self.settings, **config))
             there = reader.list_topics(topic, timeout=20).topics[topic].partitions
             reader.assign([TopicPartition(topic, number, 0) for number in there])

@@ -50,7 +50,7 @@ def test_plain_text_without_key_or_headers_as_kcat_sends_it(talk: Conversation) 
 
 def test_all_that_a_json_prompt_says_reaches_work_and_completion(talk: Conversation) -> None:
     metadata = {"order": "4711", "ümlaut": "früh"}
-    fields = {
+    fields: dict[str, Any] = {
         "id": "way.json:1~a",
         "tenant": "acme",
         "prompt": "Why is the sea salty?",
@@ -150,7 +150,7 @@ def test_batch_priority_and_weight_choose_the_lane(talk: Conversation) -> None:
         assert found.body["lane"] == lane
         assert found.header("lane") == lane.encode()
         (record,) = talk.work_of(f"way-{lane}")
-        assert record.partition in lanes[lane]  # type: ignore[index]  # these are lanes
+        assert record.partition in lanes[lane]
 
 
 def test_an_answer_too_large_for_a_record_comes_as_a_reference(
