@@ -78,6 +78,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             if tp in assigned:
                 consumer.seek(tp, offset)
 
+    async def give_back(self, firsts: Mapping[int, int]) -> None:
+        """Fetch these offsets again, for their records were thrown away.
+
+        A position only ever moves back: a seek may have been made meanwhile, to an earlier one.
+        """
+        await self.call_thread(self._give_back, firsts)
+
+    async def _give_back(self, firsts: Mapping[int, int]) -> None:
+        consumer = self._ensure_consumer()
+        for partition, first in firsts.items():
+            position = self.progress(partition)
+            if position is not None and position > first:
+                consumer.seek(aiokafka.TopicPartition(self.app.connection.topic, partition), first)
+
     def membership(self) -> tuple[int, str]:
         """Generation and member id as the group's coordinator knows us; -1 and "" when not joined.
 

@@ -86,11 +86,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust is untyped
         epoch = self.epoch
         all_ready = len(ready) == len(self._get_active_partitions())
         records = await self._thread.getmany(ready, GETMANY_S if all_ready else NOT_ALL_READY_S)
+        left = {tp.partition: batch[0].offset for tp, batch in records.items()}
         for tp, batch in records.items():
-            # Both may change during any wait in here. What is thrown away is fetched again: with a
-            # changed epoch a seek has been made, or will be before the flow goes on.
+            # Both may change during any wait in here.
             if not self.flow_active or self.epoch != epoch:
+                # A whole rebalance fits into one fetch. It may have sought before this fetch took
+                # its records, so that nothing but this brings them again.
+                await self._thread.give_back(left)
                 return
+            del left[tp.partition]
             number = self._numbers[tp.partition]
             self._numbers[tp.partition] = number + 1
             message = self._message(tp, Batch(tp.partition, epoch, number, batch))

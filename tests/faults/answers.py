@@ -64,10 +64,6 @@ class Answers:
         """How many completions each id has."""
         return {identity: len(seen) for identity, seen in list(self._seen.items())}
 
-    def last_at(self, ids: set[str]) -> float:
-        """When the last of these was first answered."""
-        return max((self._seen[identity][0].at for identity in ids), default=0.0)
-
     def _read(self) -> None:
         try:
             consumer = Consumer(

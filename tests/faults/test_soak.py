@@ -31,8 +31,8 @@ HEAD = (
     "lost",
     "duplicates",
     "repeated",
-    "recovery p50",
-    "recovery max",
+    "longest p50",
+    "longest max",
 )
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]

@@ -26,7 +26,7 @@ class Traffic:
         self._settings = settings
         self._rate = rate
         self._random = Random(seed)
-        self._run = secrets.token_hex(3)
+        self._run = f"r{secrets.token_hex(3)}"  # two numbers and a hyphen would be no id
         self._count = 0
         self._stopping = threading.Event()
         self._error: BaseException | None = None
