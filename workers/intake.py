@@ -19,6 +19,7 @@ from workers.arrivals import arrival
 from workers.assignment import Assignment, Book, Hooks
 from workers.backlog import Backlog
 from workers.fence import CachedFence
+from workers.job import Arrival
 from workers.lag import lag_by_lane
 
 POLL_S: Final = 0.02
@@ -135,7 +136,11 @@ class Intake:
         first = consumer.poll(POLL_S)
         self._beat = now = time.monotonic()
         if first is not None:
-            self._take([first, *consumer.consume(MOST_A_POLL - 1, 0.0)])
+            # It belongs to the assignment of now; reading on may serve a rebalance.
+            arrivals = self._read([first])
+            arrivals += self._read(consumer.consume(MOST_A_POLL - 1, 0.0))
+            if arrivals:
+                self._hooks.arrived(arrivals)
         if now - self._fenced_at >= _FENCE_EVERY_S:
             self._refresh_fence()
             self._note_positions()
@@ -147,8 +152,8 @@ class Intake:
             )
         self._pause_or_resume()
 
-    def _take(self, messages: Sequence[Any]) -> None:
-        arrivals = []
+    def _read(self, messages: Sequence[Any]) -> list[Arrival]:
+        arrivals: list[Arrival] = []
         epochs, book, backlog, topic = (
             self._assignment.epochs,
             self._book,
@@ -167,8 +172,7 @@ class Intake:
             came = arrival(message, epoch, self._lane_of[partition])
             backlog.came(came.lane, came.size)
             arrivals.append(came)
-        if arrivals:
-            self._hooks.arrived(arrivals)
+        return arrivals
 
     def _failed_message(self, error: KafkaError) -> None:
         if error.code() == KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001 - a public constant
