@@ -100,6 +100,13 @@ class Conversation:
         assert isinstance(place, Place), place
         return place
 
+    def write_many(self, records: Iterable[tuple[bytes, int]]) -> None:
+        """Values and their partitions, all acknowledged."""
+        for value, partition in records:
+            self._producer.produce(self.topics.prompts, value, partition=partition)
+            self._producer.poll(0)
+        assert self._producer.flush(60) == 0
+
     def ask(self, headers: Headers = (), **fields: Any) -> Place:
         """A JSON prompt with an id, where Java's clients would send it."""
         key = fields["id"].encode()
