@@ -22,7 +22,9 @@ from broker.settings import Settings
 ANSWERED_S: Final = 60.0
 """How long after the last prompt all have to be answered."""
 LATE_MS: Final = 5.0
-"""A generator whose 99th prompt of a hundred is later than this was late itself."""
+LATE_SHARE: Final = 0.1
+"""A generator was late itself when the 99th of a hundred prompts went out later than both: these
+milliseconds, and this share of the latency that the 99th had."""
 _LOOK_S: Final = 0.02
 _HEAD_START_S: Final = 0.2
 _LONGEST_SLEEP_S: Final = 0.05
@@ -78,8 +80,9 @@ class Offered:
             for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
         )
         late = quantile(self.late_ms, 0.99)
-        own = f"generator p99 {late:.1f} ms after schedule"
-        warned = "; IT WAS LATE ITSELF, so these latencies are too high" if late > LATE_MS else ""
+        own = f"generator p50 {quantile(self.late_ms, 0.5):.1f}, p99 {late:.1f} ms after schedule"
+        was_late = late > max(LATE_MS, LATE_SHARE * quantile(ordered, 0.99))
+        warned = "; IT WAS LATE ITSELF, so these latencies are too high" if was_late else ""
         return f"{len(ordered):,} prompts, ms {figures}; {own}{warned}"
 
 

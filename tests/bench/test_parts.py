@@ -70,8 +70,10 @@ def test_what_a_dead_worker_wrote_is_no_recovery() -> None:
 def test_a_late_generator_says_so() -> None:
     watch = Watch("run", 1, array("d", [1.0]))
     watch.note(0, Record(b"succeeded", 1), 1.25)
-    assert "LATE ITSELF" in Offered(watch, (12.0,), cut=False).sentence()
-    assert "LATE" not in Offered(watch, (0.3,), cut=False).sentence()
+    assert "LATE ITSELF" in Offered(watch, (60.0,), cut=False).sentence()
+    assert "LATE" not in Offered(watch, (20.0,), cut=False).sentence()
+    watch.at[0] = 1.004
+    assert "LATE" not in Offered(watch, (3.0,), cut=False).sentence()
 
 
 def test_heavy_prompts_bring_the_load_to_what_is_said() -> None:
