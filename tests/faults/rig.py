@@ -81,10 +81,12 @@ class Rig:
 
 
 @contextmanager
-def rigged(settings: Settings, folder: Path, *, rate: float = RATE, seed: int = 0) -> Iterator[Rig]:
+def rigged(
+    settings: Settings, folder: Path, *, rate: float = RATE, pin: str | None = None
+) -> Iterator[Rig]:
     """A deployment that is up, with a load ready to begin and a reader that reads already."""
     with deployed(settings, folder) as deployment, Answers(deployment.settings) as answers:
-        traffic = Traffic(deployment.settings, rate=rate, seed=seed)
+        traffic = Traffic(deployment.settings, rate=rate, pin=pin)
         try:
             yield Rig(deployment, traffic, answers)
         finally:

@@ -106,7 +106,7 @@ def test_processes_and_providers(
 ) -> None:
     settings = fault_settings(broker[0].start().bootstrap, prefix)
     after = provider_faults.AFTER_OUTAGE_S if "out" in name else 1.0
-    with rigged(settings, tmp_path) as rig:
+    with rigged(settings, tmp_path, pin="google" if "all" in name else None) as rig:
         _row(rig, table, name, FAULTS[name], after_s=after)
 
 

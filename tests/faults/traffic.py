@@ -22,9 +22,13 @@ class Traffic:
     that Kafka did not acknowledge: they may have arrived or not.
     """
 
-    def __init__(self, settings: Settings, *, rate: float, seed: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, *, rate: float, seed: int = 0, pin: str | None = None
+    ) -> None:
+        """Every other prompt is pinned to `pin`, where one is given."""
         self._settings = settings
         self._rate = rate
+        self._pin = pin
         self._random = Random(seed)
         self._run = f"r{secrets.token_hex(3)}"  # two numbers and a hyphen would be no id
         self._count = 0
@@ -102,5 +106,7 @@ class Traffic:
             words, output = 150, 2_000
         elif number % _MEDIUM_EVERY == 0:
             words, output = 30, 700
+        if self._pin is not None and number % 2:
+            fields = {"provider": self._pin, **fields}
         sender.send(identity, {"prompt": WORDS * words, "max_output_tokens": output, **fields})
         return identity
