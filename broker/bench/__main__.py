@@ -20,7 +20,7 @@ from broker.supervisor.signals import ending_on_signals
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
-_FILE_WIDTH: Final = 120
+_FILE_WIDTH: Final = 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -81,7 +81,7 @@ def _show(report: Report, load_before: float, *, quick: bool) -> None:
     if report.profile is not None:
         console.print(profile_table(report.profile))
     if report.measured:
-        console.print(figures_table(report.measured))
+        console.print(figures_table(report.measured, console.width))
     for failure in report.failures:
         console.print(f"not measured: {failure}", markup=False)
     console.print(circumstances(load_before, os.getloadavg()[0], quick=quick))

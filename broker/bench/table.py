@@ -12,19 +12,22 @@ from broker.bench.figures import Measured, rounded
 from broker.bench.profile import ProcessProfile, Profile
 from broker.bench.usage import Cpu
 
+_TOLD_FROM: Final = 125
 _LEAST: Final = 0.01
 """Threads below this share of what all use together are not worth a row."""
 
 
-def figures_table(measured: Sequence[Measured]) -> RenderableType:
-    """One row a figure."""
+def figures_table(measured: Sequence[Measured], width: int) -> RenderableType:
+    """One row a figure; what it is where there is room."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("figure", "unit"):
-        table.add_column(name, no_wrap=True)
+    told = width >= _TOLD_FROM
+    table.add_column("figure", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
     for name in ("median", "min", "max", "runs", "target"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("met", no_wrap=True)
-    table.add_column("what", no_wrap=True, overflow="ellipsis")
+    if told:
+        table.add_column("what", no_wrap=True)
     for one in measured:
         figure = one.figure
         values = (one.median, min(one.values), max(one.values))
@@ -35,7 +38,7 @@ def figures_table(measured: Sequence[Measured]) -> RenderableType:
             str(len(one.values)),
             f"{'≥' if figure.better == 'higher' else '≤'} {figure.target:,g}",
             "[green]yes[/]" if one.met else "[red]no[/]",
-            figure.what,
+            *((figure.what,) if told else ()),
         )
     return table
 
