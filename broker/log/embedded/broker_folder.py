@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from broker.log.embedded.fencing import controller_properties
 from broker.log.embedded.jvm import JVM_ENVIRONMENT, format_command
 from broker.log.embedded.server_properties import (
     Ports,
@@ -26,6 +27,7 @@ class BrokerFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.properties = self.root / "server.properties"
+        self.controller_properties = self.root / "controller.properties"
         self.log_config = self.root / "log4j2.properties"
         self.log = self.root / "kafka.log"
         self.output = self.root / "jvm.out"
@@ -43,6 +45,8 @@ class BrokerFolder:
         """Write the broker's configuration and its log's."""
         properties = server_properties(self.root, chosen) | dict(overrides)
         self.properties.write_text(render_properties(properties))
+        controller = controller_properties(self.root, chosen)
+        self.controller_properties.write_text(render_properties(controller))
         self.log_config.write_text(render_properties(log_properties(self.log)))
         self.output.write_bytes(b"")
 

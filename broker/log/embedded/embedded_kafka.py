@@ -11,12 +11,13 @@ from pathlib import Path
 
 import psutil
 
-from broker.log.embedded import broker_process, ports
-from broker.log.embedded.broker_folder import BrokerFolder, jvm_environment
+from broker.log.embedded import broker_process, fencing, ports
+from broker.log.embedded.broker_folder import BrokerFolder
 from broker.log.embedded.class_cache import cache_file, cache_flags, make_cache
 from broker.log.embedded.jar_lock import kafka_version
 from broker.log.embedded.jars import Progress, disk_error, fetch_jars
-from broker.log.embedded.jvm import Profile, java, server_command
+from broker.log.embedded.jvm import Profile, java
+from broker.log.embedded.launch import Launch
 from broker.log.embedded.readiness import accepts, answers, wait_for
 from broker.log.embedded.server_properties import Ports
 from broker.records.errors import NotReadyError, UsageError
@@ -103,12 +104,16 @@ class EmbeddedKafka:
                 began = time.monotonic()
                 chosen = ports.choose(self.files.ports, port=port)
                 self.files.configure(chosen, self.overrides)
-                if not self.files.is_formatted:
+                flags = (*cache_flags(cache), *self._java_flags)
+                launch = Launch(self.files, java_path, jars, self.profile, flags)
+                if self.files.is_formatted:
+                    self._fence(launch, chosen, ends)
+                else:
                     tell("preparing an empty data folder")
                     left = max(1.0, ends - time.monotonic())
                     self.files.format(java_path, jars, deadline_s=left)
                 tell(f"starting Apache Kafka {kafka_version()} at {chosen.bootstrap}")
-                process = self._spawn(java_path, jars, (*cache_flags(cache), *self._java_flags))
+                process = self._spawn(launch)
                 self._wait_ready(process, chosen, ends)
                 return Running(chosen.bootstrap, process.pid, time.monotonic() - began)
         except OSError as error:
@@ -191,21 +196,24 @@ class EmbeddedKafka:
             code="start_locked",
         )
 
-    def _spawn(self, java_path: Path, jars: Path, flags: Sequence[str]) -> psutil.Process:
-        command = server_command(
-            java_path,
-            jars,
-            self.files.properties,
-            profile=self.profile,
-            log_config=self.files.log_config,
-            extra=flags,
-        )
-        child = broker_process.spawn(
-            command, environ=jvm_environment(), output=self.files.output, owned=self.owned
-        )
+    def _fence(self, launch: Launch, chosen: Ports, ends: float) -> None:
+        def failed(what: str) -> NotReadyError:
+            said = self.files.last_lines()
+            if "Address already in use" in said:
+                return ports.port_taken(chosen.controller)
+            return self.files.failed(what, said)
+
+        def start(properties: Path) -> psutil.Process:
+            # Always owned: without this process nobody would end it.
+            return launch.start(properties, owned=True)
+
+        fencing.fence(start, self.files.controller_properties, self.files.log, ends, failed)
+
+    def _spawn(self, launch: Launch) -> psutil.Process:
+        process = launch.start(self.files.properties, owned=self.owned)
         with contextlib.suppress(psutil.NoSuchProcess):
-            broker_process.note(self.files.pid, child.pid)
-            return psutil.Process(child.pid)
+            broker_process.note(self.files.pid, process.pid)
+            return process
         raise self.files.failed("ended at once", self.files.last_lines())
 
     def _wait_ready(self, process: psutil.Process, chosen: Ports, ends: float) -> None:

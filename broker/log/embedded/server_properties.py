@@ -33,9 +33,12 @@ _SINGLE_NODE = {
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "1",
-    # After a kill -9 the controller refuses the restarted broker until the old one's session ends.
-    "broker.session.timeout.ms": "2500",
+    # A stalled broker that is taken for dead loses every leadership for a moment, and with it
+    # markers of transactions (`fencing`): it is never taken for dead while this process lives.
+    "broker.session.timeout.ms": "86400000",
     "broker.heartbeat.interval.ms": "500",
+    # A stop would give every leadership away too, while transactions may still be ending.
+    "controlled.shutdown.enable": "false",
     # The first member of a group need not wait for others that may never come.
     "group.initial.rebalance.delay.ms": "0",
     # On one machine a member that is silent for some seconds is dead; 6 s is Kafka's least.
