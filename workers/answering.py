@@ -17,7 +17,7 @@ from broker.log.units import Unit
 from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.dispatch import Dispatcher
-from workers.ends import End, Rest
+from workers.ends import End, Finish, Rest
 from workers.job import Arrival, Job, JobState, UnreadableWork
 from workers.leaving import RELOCATE_EVERY_S, Leaving
 from workers.settling import Settling
@@ -224,8 +224,17 @@ class Answering:
             self._release(job)
             self._units.append(self._settling.broke(job, error, time.time()))
         else:
-            self._end(job, task.result(), time.time())
+            now = time.time()
+            self._hear(task.result(), now)
+            self._end(job, task.result(), now)
         self._pump_soon()
+
+    def _hear(self, end: End, now: float) -> None:
+        """What an attempt's end says to the budget of retries."""
+        if not isinstance(end, Finish):
+            self._budget.failed(now)
+        elif end.completion.status == "succeeded":
+            self._budget.succeeded()
 
     def _end(self, job: Job, end: End, now: float) -> None:
         """Carry out the end of an attempt, or of a wait; the job holds no slot."""

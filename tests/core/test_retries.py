@@ -173,6 +173,56 @@ def test_within_any_minute_retries_keep_to_the_budget(steps: list[tuple[float, b
         assert sum(recent) <= max(3, 0.1 * len(recent) + 1)
 
 
+def test_what_waits_after_an_outage_goes_out_as_the_provider_proves_to_be_back() -> None:
+    """Eleven prompts that had tried everyone waited over a minute at a healthy, idle provider."""
+    budget = RetryBudget(0.1, floor=3)
+    for _ in range(20):
+        budget.called(0)
+        budget.failed(0)
+    waiting, now, in_flight = 200, 10.0, 0
+    while waiting and now < 30:
+        now += 0.5  # every call takes half a second, and is answered
+        for _ in range(in_flight):
+            budget.succeeded()
+        in_flight = 0
+        while waiting and budget.may_retry(now):
+            waiting, in_flight = waiting - 1, in_flight + 1
+    assert waiting < 100  # three at once; first calls in between would make it quicker
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 4.9), st.booleans(), st.integers(1, 5)), max_size=200))
+def test_while_it_fails_now_and_then_nothing_is_earned(
+    steps: list[tuple[float, bool, int]],
+) -> None:
+    budget = RetryBudget(0.1, floor=3)
+    budget.failed(0)
+    now, calls, retries = 0.0, 0, 0
+    for step, good, count in steps:
+        now += step / 2
+        budget.called(now)
+        calls += 1
+        for _ in range(count):
+            if good:
+                budget.succeeded()
+        budget.failed(now)
+        while budget.may_retry(now):
+            retries += 1
+            calls += 1
+        assert retries <= 0.1 * calls + 3 * (1 + now / 60) + 1
+
+
+def test_a_failure_takes_away_what_was_earned() -> None:
+    budget = RetryBudget(0.0, floor=0)
+    budget.succeeded()
+    budget.succeeded()
+    assert budget.may_retry(100.0)
+    budget.failed(101.0)
+    assert not budget.may_retry(110.0)
+    budget.succeeded()
+    assert budget.may_retry(110.0)
+    assert not budget.may_retry(110.0)
+
+
 def test_a_quiet_provider_may_retry_too() -> None:
     budget = RetryBudget(0.1, floor=3)
     budget.called(0)
