@@ -24,6 +24,7 @@ from broker.settings import Settings
 from broker.telemetry.lifetime import Lifetime
 from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import WorkerMetrics
+from broker.telemetry.open_files import allow_connections
 from broker.telemetry.ops_server import OpsServer
 from workers.assignment import Hooks
 from workers.fence import CachedFence
@@ -195,6 +196,8 @@ class WorkerProcess:
 def run_worker(settings: Settings, provider: str, slot: int) -> None:
     """Run one worker until it is asked to end; on uvloop."""
     import uvloop  # noqa: PLC0415 - not every importer of this module runs one
+
+    allow_connections()
 
     async def main() -> None:
         await WorkerProcess(settings, provider, slot).run()

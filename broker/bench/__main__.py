@@ -13,10 +13,11 @@ from rich.console import Console
 from broker.bench.figures import BY_NAME, Measured
 from broker.bench.pace import FULL, QUICK
 from broker.bench.run import Bench, Report
-from broker.bench.site import allow_connections, forget_own_settings
+from broker.bench.site import forget_own_settings
 from broker.bench.table import circumstances, figures_table, profile_table
 from broker.records.errors import UsageError, WeighbridgeError
 from broker.supervisor.signals import ending_on_signals
+from broker.telemetry.open_files import allow_connections
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -30,7 +29,6 @@ from broker.supervisor.ports import free_ports
 Say = Callable[[str], None]
 """Told each step, for a person."""
 READY_S: Final = 120.0
-MOST_FILES: Final = 65_536
 _ENDS_S: Final = 5.0
 _ASK_S: Final = 10.0
 _PROBES: Final = 200
@@ -115,14 +113,6 @@ def forget_own_settings() -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         if name != JARS_VARIABLE:
             del os.environ[name]
-
-
-def allow_connections() -> int:
-    """Let this process's children have as many files open as may be; returns how many."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
 
 
 @asynccontextmanager

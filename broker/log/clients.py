@@ -14,8 +14,8 @@ EMBEDDED = "embedded"
 
 _COMMON: dict[str, Any] = {
     "client.id": "weighbridge",
-    # From warnings on: what it has to say below them is about its own workings.
-    "log_level": 4,
+    # What goes wrong comes to us as errors; below that it writes a line for each try to connect.
+    "log_level": 2,
     "socket.keepalive.enable": True,
     # Found again quickly after a broker's restart: the defaults grow to 10 s.
     "reconnect.backoff.ms": 50,

@@ -141,33 +141,33 @@ class TransactionalProducer:
         self, output: Output, partition: int, on_error: Callable[[KafkaError], None] | None = None
     ) -> None:
         """Add a record; `on_error` is told (in `poll` or `commit`) when it could not be written."""
-
-        def told(error: KafkaError | None, _message: object) -> None:
-            if error is not None and on_error is not None:
-                on_error(error)
-
-        deadline = time.monotonic() + PRODUCE_S
-        headers = list(output.headers) or None
-        more: dict[str, Any] = {} if on_error is None else {"on_delivery": told}
+        producer = self._producer
+        if producer is None:
+            raise TransactionError("produce", KafkaError(KafkaError._STATE))  # noqa: SLF001 - as above
+        more: dict[str, Any] = {}
+        if on_error is not None:
+            more["on_delivery"] = partial(_told, on_error)
+        ends: float | None = None
         while True:
             try:
-                self._step(
-                    "produce",
-                    lambda producer: producer.produce(
-                        output.topic,
-                        value=output.value,
-                        key=output.key,
-                        partition=partition,
-                        headers=headers,
-                        **more,
-                    ),
+                producer.produce(
+                    output.topic,
+                    output.value,
+                    output.key,
+                    partition,
+                    headers=list(output.headers) or None,
+                    **more,
                 )
             except BufferError:
-                self.poll(0.05)
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                ends = ends or now + PRODUCE_S
+                if now > ends:
                     raise TransactionError("produce", KafkaError(KafkaError._QUEUE_FULL)) from None  # noqa: SLF001 - as above
-                continue
-            return
+                self.poll(0.05)
+            except KafkaException as error:
+                raise TransactionError("produce", error.args[0]) from error
+            else:
+                return
 
     def poll(self, timeout_s: float = 0.0) -> None:
         """Serve delivery reports."""
@@ -228,3 +228,8 @@ class TransactionalProducer:
                 f"one at: {step}.",
                 mend="Start the process again; it goes on from the committed offsets.",
             )
+
+
+def _told(on_error: Callable[[KafkaError], None], error: KafkaError | None, _: object) -> None:
+    if error is not None:
+        on_error(error)

@@ -1,17 +1,14 @@
 """The simulator's process, from start to a signal."""
 
 import asyncio
-import resource
 import signal
-from typing import Final
 
 import uvloop
 
 from broker.settings import Settings
 from broker.telemetry.logs import get_logger
+from broker.telemetry.open_files import allow_connections
 from workers.simulator.server import SimulatorServer
-
-MOST_FILES: Final = 65_536
 
 
 async def serve(settings: Settings, host: str, port: int) -> None:
@@ -39,13 +36,5 @@ async def serve(settings: Settings, host: str, port: int) -> None:
 
 def run_simulator(settings: Settings, host: str, port: int) -> None:
     """Run one simulator until it is asked to end; on uvloop."""
-    _allow_connections()
+    allow_connections()
     uvloop.run(serve(settings, host, port))
-
-
-def _allow_connections() -> None:
-    """Each call under way holds a connection, and many systems allow but 1,024 at first."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
