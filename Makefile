@@ -22,7 +22,7 @@ demo: setup ## replay a real trace through a real Kafka, with kills and an outag
 	@$(BIN)/weighbridge demo $(ARGS)
 
 test: setup-dev ## prove the promises: every test but the long fault matrix (ARGS=...)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 soak: setup-dev ## the long fault matrix, 20 runs of each fault; prints its table
 	@$(BIN)/python -m pytest -m soak -s $(ARGS)

@@ -6,17 +6,17 @@ Everything runs on the app's event loop, except where it says otherwise.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
+from broker.classifier.assignment import Assigned, BatchLostError, Pending
 from broker.classifier.counting import Counting
 from broker.classifier.decide import Decider
 from broker.classifier.intake import Batch, Position
 from broker.classifier.rebuild import Job, Rebuild
 from broker.classifier.windows import Remembered, Windows
 from broker.log.progress_book import ProgressBook
+from broker.log.transactions import TransactionalWriter
 from broker.log.units import Unit
-from broker.records.errors import WeighbridgeError
 from broker.records.incoming import InputRecord
 from broker.telemetry.logs import get_logger
 
@@ -28,45 +28,6 @@ MOST_PENDING_BYTES: Final = 64 * 1024 * 1024
 ROOM_POLL_S: Final = 0.25
 
 
-class Writer(Protocol):
-    """What the pipeline needs of the transactional writer."""
-
-    @property
-    def room(self) -> int:
-        """Units that may be submitted now."""
-
-    def submit(self, units: Sequence[Unit]) -> None:
-        """Hand over units, in order."""
-
-    def flush(self, deadline_s: float, partitions: Any = None) -> bool:
-        """Wait until what is pending is committed; False when it was not in time."""
-
-
-@dataclass(slots=True)
-class Assigned:
-    """A partition during one assignment."""
-
-    epoch: int
-    remembered: Remembered
-    ready: bool = False
-    batches: int = 0
-    """Taken so far; the number of the next one."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """What was submitted and is not committed yet, in this assignment."""
-
-    units: int = 0
-    size: int = 0
-
-
-class BatchLostError(WeighbridgeError):
-    """A batch did not arrive in its turn: going on would leave its records without an answer."""
-
-    default_code = "batch_lost"
-
-
 class Pipeline:
     """The intake of the transport; `Connection.intake`."""
 
@@ -75,7 +36,7 @@ class Pipeline:
         topic: str,
         *,
         decider: Decider,
-        writer: Writer,
+        writer: TransactionalWriter,
         progress: ProgressBook,
         windows: Windows,
         make_rebuild: Callable[[Mapping[int, Job]], Rebuild],

@@ -41,7 +41,11 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 
 
 def run(
-    settings: Settings, *arguments: str, stdin: str | bytes = b"", expect: int | None = 0, **env: str
+    settings: Settings,
+    *arguments: str,
+    stdin: str | bytes = b"",
+    expect: int | None = 0,
+    **env: str,
 ) -> Ran:
     """Run `weighbridge` with these arguments; `expect` is its exit code (None: any)."""
     done = subprocess.run(
@@ -59,9 +63,7 @@ def run(
 
 
 @contextmanager
-def started(
-    settings: Settings, *arguments: str, **env: str
-) -> "Iterator[subprocess.Popen[str]]":
+def started(settings: Settings, *arguments: str, **env: str) -> "Iterator[subprocess.Popen[str]]":
     """The command while it runs; it is ended with the block."""
     with subprocess.Popen(
         [*COMMAND, *arguments],
