@@ -24,7 +24,8 @@ demo: setup ## replay a real trace through a real Kafka, with kills and an outag
 test: setup-dev ## prove the promises: every test but the long fault matrix (ARGS=...)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
-soak: setup-dev ## the long fault matrix, 20 runs of each fault; prints its table
+soak: setup-dev ## new examples for the properties, then the long fault matrix (SOAK_RUNS=20), with its table
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 --dist loadfile tests/core tests/records
 	@$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 bench: setup-dev ## measure; one JSON object a line, then a table on standard error (ARGS=...)

@@ -2,14 +2,25 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from broker.log.embedded import EmbeddedKafka, Running
 from broker.log.embedded.jars import JARS_VARIABLE, jars_folder
 from broker.settings import Settings, load_settings
+
+# The same examples in each run, so that a change is judged by itself; `make soak` has new ones.
+# How long one takes says nothing on a machine that others use too.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+# Where the whole run was put into the background, Ctrl-C is ignored, also by the commands it tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 START_DEADLINE_S = 120.0
 """Two shared cores, and perhaps the first fetch of Kafka on this machine."""

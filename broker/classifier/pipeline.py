@@ -88,7 +88,7 @@ class Pipeline:
         self._in_force = True
         self.pending = Pending()
         self.fetched = self.decided = 0
-        self._windows.assign(set(positions))
+        self._windows.assign({partition: one.base for partition, one in positions.items()})
         jobs: dict[int, Job] = {}
         for partition, position in positions.items():
             place = (self._topic, partition)

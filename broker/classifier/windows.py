@@ -1,5 +1,6 @@
 """The dedupe windows of the assigned partitions: whose, how far, and what is to be read again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,15 +30,17 @@ class Windows:
         self._of: dict[int, Remembered] = {}
         self._evicted_by_gone = 0
 
-    def assign(self, partitions: set[int]) -> None:
-        """Free what is not ours any more. A partition that stays keeps its window.
+    def assign(self, bases: Mapping[int, int]) -> None:
+        """Free what is not ours any more; `bases` are the offsets at which partitions go on.
 
-        A kept window is right wherever reading goes on: it depends on the log alone, so what it
-        knows beyond the new position is met again as the same record, and what another owner did
-        meanwhile is read into it.
+        A partition that stays keeps its window, and what another owner did meanwhile is read into
+        it. But one that knows more than what lies before the base is made anew: of the times of
+        records that it meets again it would judge as of later ones.
         """
-        for partition in set(self._of) - partitions:
-            self.forget(partition)
+        partitions = set(bases)
+        for partition, one in list(self._of.items()):
+            if partition not in partitions or (one.covers or 0) > bases[partition]:
+                self.forget(partition)
         share = max(FEWEST_IDS, self._max_ids // max(1, len(partitions)))
         for partition in partitions - set(self._of):
             self._of[partition] = Remembered(DedupeWindow(self._window_s, share))

@@ -28,6 +28,8 @@ def fields_of(record: InputRecord) -> dict[str, Any]:
         raise InvalidField(
             "invalid_utf8", f"The value is not UTF-8: byte {error.start} is out of place."
         ) from error
+    if not text.strip():  # text knows more kinds of white space than bytes do
+        raise InvalidField("empty_value", "The record's value is empty; a prompt was expected.")
     if _looks_like_json(text):
         raise InvalidField(
             "not_an_object", "The value is JSON, but not an object with a prompt in it."

@@ -192,11 +192,10 @@ TestKept = Kept.TestCase
 
 @pytest.mark.parametrize(("later", "expected"), [(9.0, "open"), (11.0, "closed")])
 def test_the_window_is_as_long_as_it_says(later: float, expected: str) -> None:
-    """Half of twenty calls failed; whether the first nineteen still count depends on the window."""
+    """Nine of twenty calls failed, and two more: half, if the twenty still count."""
     breaker = Breaker(RULES)
-    for _ in range(9):
-        called(breaker, 100.0, well=False)
-        called(breaker, 100.0, well=True)
-    called(breaker, 100.0, well=True)
+    for well in (True, True, *[False, True] * 9):
+        called(breaker, 100.0, well=well)
+    called(breaker, 100.0 + later, well=False)
     called(breaker, 100.0 + later, well=False)
     assert breaker.state(100.0 + later) == expected

@@ -98,6 +98,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "a null value": (None, "null_value"),
     "an empty value": (b"", "empty_value"),
     "white space": (b" \n", "empty_value"),
+    "white space of text only": (b"\x1c", "empty_value"),
     "a long id": (b'{"prompt":"x","id":"' + b"a" * 5_000 + b'"}', "invalid_id"),
     "an id with control characters": (b'{"prompt":"x","id":"a\\u0000b"}', "invalid_id"),
     "an id that is a number": (b'{"prompt":"x","id":7}', "invalid_id"),
