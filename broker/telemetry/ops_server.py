@@ -6,7 +6,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from broker.records.errors import NotReadyError
+from broker.telemetry.listening import listen
 
 Check = Callable[[], str | None]
 """None when all is well, else one sentence that says what is not."""
@@ -28,19 +28,8 @@ class OpsServer:
         app.router.add_get("/readyz", self._answer_ready)
         app.router.add_get("/metrics", self._answer_metrics)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            raise NotReadyError(
-                f"The operations port {host}:{port} cannot be used: {error.strerror}.",
-                mend="Set ops.port to a free one, or to 0.",
-                code="port_taken",
-            ) from error
+        bound = await listen(runner, host, port, "Set ops.port to a free one, or to 0.")
         self._runner = runner
-        bound: int = runner.addresses[0][1]
         return bound
 
     async def stop(self) -> None:

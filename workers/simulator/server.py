@@ -10,9 +10,10 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
-from broker.records.errors import NotReadyError, UsageError
+from broker.records.errors import UsageError
 from broker.settings import Settings
 from broker.settings.simulated import OWN_CLOUDS
+from broker.telemetry.listening import listen
 from workers.simulator.addresses import CONTROL
 from workers.simulator.calls import Call
 from workers.simulator.chat_request import ApiError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import asyncio
 
 MAX_REQUEST_BYTES: Final = 64 * 1024 * 1024
-_BACKLOG: Final = 4_096
 _SHUTDOWN_S: Final = 0.2
 """Calls under way are given this long: nobody is promised a simulated answer."""
 
@@ -62,18 +62,9 @@ class SimulatorServer:
             access_log=None,
         )
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise NotReadyError(
-                f"The simulator cannot listen at {host}:{port}: {error.strerror or error}.",
-                mend="End what listens there, or give another one with --port.",
-                code="port_taken",
-            ) from error
+        mend = "End what listens there, or give another one with --port."
+        bound = await listen(runner, host, port, mend)
         self._runner = runner
-        bound: int = runner.addresses[0][1]
         return bound
 
     async def stop(self) -> None:
