@@ -21,6 +21,7 @@ from broker.log.topic_shapes import read_shapes
 from broker.log.transactions import TransactionalWriter
 from broker.log.units import Unit
 from broker.settings import Settings
+from broker.telemetry.collecting import collect_less
 from broker.telemetry.lifetime import Lifetime
 from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import WorkerMetrics
@@ -198,6 +199,7 @@ def run_worker(settings: Settings, provider: str, slot: int) -> None:
     import uvloop  # noqa: PLC0415 - not every importer of this module runs one
 
     allow_connections()
+    collect_less()
 
     async def main() -> None:
         await WorkerProcess(settings, provider, slot).run()

@@ -15,6 +15,8 @@ from broker.bench.waiting import until
 from broker.log.topic_names import TopicNames
 
 _DEADLINE_S: Final = 180.0
+WORKER_SLOTS: Final = 256
+"""Calls at once of the worker whose backlog rate is measured."""
 
 
 async def classifier_rate(site: Site, pace: Pace, run: int) -> float:
@@ -33,8 +35,12 @@ async def classifier_rate(site: Site, pace: Pace, run: int) -> float:
 
 
 async def worker_rate(site: Site, pace: Pace, run: int) -> float:
-    """Prompts a second of one worker, from its first committed completion to its last."""
-    deployment = await made_deployment(site, f"worked{run}")
+    """Prompts a second of one worker, from its first committed completion to its last.
+
+    With the default of 64 slots it waits for its calls and their journal, not for the processor.
+    """
+    slots = {"max_in_flight": WORKER_SLOTS}
+    deployment = await made_deployment(site, f"worked{run}", provider=slots)
     count = pace.worker_backlog
     with await open_loop(deployment.settings) as loop:
         watch = _watch(count)

@@ -38,6 +38,7 @@ from broker.log.topic_shapes import read_shapes
 from broker.log.transactions import TransactionalWriter
 from broker.log.units import Unit
 from broker.settings import Settings
+from broker.telemetry.collecting import collect_less
 from broker.telemetry.lifetime import Lifetime
 from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import ClassifierMetrics
@@ -247,6 +248,8 @@ class ClassifierProcess:
 def run_classifier(settings: Settings, slot: int) -> Any:
     """Run one classifier until it is asked to end; on uvloop."""
     import uvloop  # noqa: PLC0415 - not every importer of this module runs one
+
+    collect_less()
 
     async def main() -> None:
         await ClassifierProcess(settings, slot).run()

@@ -5,7 +5,7 @@ It carries what is not part of an answer: the call journal and the workers' stat
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -60,27 +60,48 @@ class AcknowledgedProducer:
         Who does not wait for it need not look at it: a failure is logged.
         """
         written: Written = self._loop.create_future()
-        place = {} if partition is None else {"partition": partition}
-        try:
-            self._producer.produce(
-                topic,
-                value,
-                key,
-                headers=list(headers) or None,
-                on_delivery=partial(self._delivered, written),
-                **place,
-            )
-        except BufferError:
-            self._fail(written, KafkaError(KafkaError._QUEUE_FULL))  # noqa: SLF001 - a public constant
-        except KafkaException as error:
-            self._fail(written, error.args[0])
+        error = self._produce(
+            topic,
+            value,
+            key,
+            partition,
+            headers=headers,
+            on_delivery=partial(self._delivered, written),
+        )
+        if error is not None:
+            self._fail(written, error)
         return written
 
     def send_and_forget(
         self, topic: str, value: bytes | None, *, key: bytes, partition: int | None = None
     ) -> None:
         """Write one record that nobody waits for; a failure is logged."""
-        self.send(topic, value, key=key, partition=partition).add_done_callback(self._look)
+        error = self._produce(topic, value, key, partition, headers=(), on_delivery=self._forgotten)
+        if error is not None:
+            self._forgotten(error, None)
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int | None,
+        *,
+        headers: Headers,
+        on_delivery: Callable[[KafkaError | None, object], None],
+    ) -> KafkaError | None:
+        """Hand a record to the client; the error that kept it from being taken, or None."""
+        place = {} if partition is None else {"partition": partition}
+        try:
+            self._producer.produce(
+                topic, value, key, headers=list(headers) or None, on_delivery=on_delivery, **place
+            )
+        except BufferError:
+            return KafkaError(KafkaError._QUEUE_FULL)  # noqa: SLF001 - a public constant
+        except KafkaException as error:
+            refused: KafkaError = error.args[0]
+            return refused
+        return None
 
     async def close(self, deadline_s: float) -> None:
         """Wait until everything is written, and let go."""
@@ -126,7 +147,7 @@ class AcknowledgedProducer:
             told = kafka_error(error, doing="writing the journal", where=self._where)
         written.set_exception(told)
 
-    def _look(self, written: Written) -> None:
-        if not written.cancelled() and (error := written.exception()) is not None:
-            code = getattr(error, "code", type(error).__name__)
-            self._log.warning("not_written", code=code)
+    def _forgotten(self, error: KafkaError | None, _message: object) -> None:
+        """On whichever thread serves the client's events."""
+        if error is not None:
+            self._log.warning("not_written", why=error.name())
