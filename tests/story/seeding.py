@@ -15,6 +15,7 @@ from broker.records.completion import Completion, Failure, encode_completion
 from broker.records.incoming import Headers, Source
 from broker.records.work import RouteStep, Work, encode_work, work_headers
 from broker.settings import Settings, load_settings
+from broker.story.log_reader import LogReader
 
 SMALL = {"prompts": 2, "work": 4, "completions": 2, "calls": 1, "chunks": 1, "dead_letters": 1}
 
@@ -143,16 +144,8 @@ class Seeder:
     def classified(self) -> None:
         """The classifier has done every prompt that is there."""
         self.flush()
-        consumer = Consumer(consumer_config(self.settings, **{"group.id": "ends"}))
-        try:
-            ends = {
-                partition: consumer.get_watermark_offsets(
-                    TopicPartition(self.topics.prompts, partition), 10
-                )[1]
-                for partition in range(self.settings.topics.prompts)
-            }
-        finally:
-            consumer.close()
+        with LogReader(self.settings) as reader:
+            ends = {span.partition: span.end for span in reader.spans(self.topics.prompts)}
         self.commit(f"{self.settings.kafka.prefix}.classifier", self.topics.prompts, ends)
 
     def commit(self, group: str, topic: str, bases: Mapping[int, int]) -> None:
