@@ -6,8 +6,8 @@ from typing import Final
 
 import orjson
 
-from broker.core.dedupe import home_partition
 from broker.core.lanes import LanePlan
+from broker.log.completion_place import completion_place
 from broker.log.topic_names import TopicNames
 from broker.log.units import Output, PartitionSet, Unit
 from broker.records.completion import Completion, Failure, Status, encode_completion
@@ -51,12 +51,12 @@ class Deployment:
 
     def completion_place(self, prompt_id: str, reply_partition: int | None) -> int | PartitionSet:
         """The partition a completion goes to, or all, for the writer to choose among."""
-        count = self.completion_partitions
-        if reply_partition is not None and 0 <= reply_partition < count:
-            return reply_partition
-        if self.by_key:
-            return home_partition(prompt_id, count)
-        return PartitionSet(0, count)
+        return completion_place(
+            prompt_id,
+            reply_partition,
+            partitions=self.completion_partitions,
+            by_key=self.by_key,
+        )
 
 
 class Endings:

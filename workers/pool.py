@@ -14,6 +14,7 @@ from broker.core.pacing import Pacing
 from broker.log.acknowledged_producer import AcknowledgedProducer
 from broker.log.call_journal import CallJournal
 from broker.log.clients import admin_config, consumer_config, producer_config
+from broker.log.group_names import worker_group
 from broker.log.progress_book import ProgressBook
 from broker.log.provider_states import ProviderStatesReader, ProviderStatesWriter
 from broker.log.topic_names import TopicNames
@@ -50,7 +51,7 @@ class WorkerProcess:
         self._slot = slot
         self._bounds = settings.provider(provider)
         self._names = TopicNames(settings.kafka.prefix)
-        self._group = f"{settings.kafka.prefix}.worker.{provider}"
+        self._group = worker_group(settings.kafka.prefix, provider)
         self._name = f"{self._group}-{slot}"
         self._log = get_logger(room="worker", provider=provider, slot=slot)
         self._metrics = WorkerMetrics()

@@ -7,6 +7,7 @@ from broker.classifier.header_names import EXACT_NAMES, all_writable, exact_name
 from broker.classifier.rules import Rules
 from broker.core import dedupe
 from broker.core.lanes import Lane
+from broker.log.completion_place import completion_place
 from broker.log.units import Output, PartitionSet
 from broker.records import headers as names
 from broker.records.completion import Completion, Failure, Status, encode_completion
@@ -94,7 +95,12 @@ class Outputs:
         )
         return Output(
             topic=self._rules.completions,
-            partition=self._completion_place(prompt),
+            partition=completion_place(
+                prompt.id,
+                prompt.reply_partition,
+                partitions=self._rules.completion_partitions,
+                by_key=self._rules.completions_by_key,
+            ),
             key=prompt.id.encode(),
             value=encode_completion(completion),
             headers=completion_headers(
@@ -106,14 +112,6 @@ class Outputs:
                 at=to_rfc3339(now),
             ),
         )
-
-    def _completion_place(self, prompt: Prompt | Rejected) -> int | PartitionSet:
-        count = self._rules.completion_partitions
-        if prompt.reply_partition is not None and prompt.reply_partition < count:
-            return prompt.reply_partition
-        if self._rules.completions_by_key:
-            return dedupe.home_partition(prompt.id, count)
-        return PartitionSet(0, count)
 
     def dead_letter(self, record: InputRecord, problem: Failure, now: float) -> Output:
         """The record as it came, and why it ended."""

@@ -31,6 +31,7 @@ from broker.log.clients import (
     producer_config,
 )
 from broker.log.group_fence import verify_layout
+from broker.log.group_names import classifier_group
 from broker.log.progress_book import ProgressBook
 from broker.log.provider_states import ProviderStatesReader
 from broker.log.topic_names import TopicNames
@@ -58,7 +59,7 @@ class ClassifierProcess:
         self._settings = settings
         self._slot = slot
         self._names = TopicNames(settings.kafka.prefix)
-        self._group = f"{settings.kafka.prefix}.classifier"
+        self._group = classifier_group(settings.kafka.prefix)
         self._log = get_logger(room="classifier", slot=slot)
         self._metrics = ClassifierMetrics()
         self._beats = 0

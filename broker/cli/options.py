@@ -48,8 +48,7 @@ def load(config: Path | None, kafka: str | None) -> "Settings":
     from broker.log.clients import bootstrap_servers
 
     settings = load_for_up(config, kafka)
-    chosen = settings.kafka.model_copy(update={"bootstrap": bootstrap_servers(settings)})
-    return settings.model_copy(update={"kafka": chosen})
+    return settings.at(bootstrap_servers(settings))
 
 
 def moment(text: str | None, option: str) -> float | None:

@@ -106,13 +106,7 @@ class Demonstration:
                 self._settings, config=config, say=self._say, drain_s=DRAIN_S
             ) as machine,
         ):
-            connected = self._settings.model_copy(
-                update={
-                    "kafka": self._settings.kafka.model_copy(
-                        update={"bootstrap": machine.bootstrap}
-                    )
-                }
-            )
+            connected = self._settings.at(machine.bootstrap)
             self._greet(machine, plan)
             started = time.time()
             with Feed(connected, plan) as feed:

@@ -149,6 +149,11 @@ class Settings(BaseSettings):
             partitions=default_ranges(work_partitions or self.topics.work),
         )
 
+    def at(self, bootstrap: str) -> "Settings":
+        """The same settings with these brokers."""
+        kafka = self.kafka.model_copy(update={"bootstrap": bootstrap})
+        return self.model_copy(update={"kafka": kafka})
+
     def routing_rules(self) -> RoutingRules:
         """The wait limits by lane, and how often work may move."""
         given = self.routing

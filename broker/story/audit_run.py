@@ -7,6 +7,7 @@ from math import inf
 from typing import Any, Final
 
 from broker.core.offsets import PartitionProgress
+from broker.log.group_names import classifier_group, worker_group
 from broker.log.topic_names import TopicNames
 from broker.settings import Settings
 from broker.story.asked import asked
@@ -34,16 +35,6 @@ class AuditResult:
     unreadable: int
     unread: int
     """Records of the prompts that the classifier has not committed yet."""
-
-
-def classifier_group(prefix: str) -> str:
-    """The group that reads prompts."""
-    return f"{prefix}.classifier"
-
-
-def worker_group(prefix: str, provider: str) -> str:
-    """The group that reads a provider's work."""
-    return f"{prefix}.worker.{provider}"
 
 
 def progress_of(reader: LogReader, group: str, topic: str) -> dict[int, PartitionProgress]:

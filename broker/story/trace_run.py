@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from broker.core.dedupe import home_partition
+from broker.log.group_names import classifier_group, worker_group
 from broker.log.topic_names import TopicNames
 from broker.records import headers as names
 from broker.records.calls import decode_call
@@ -18,7 +19,7 @@ from broker.records.incoming import InputRecord
 from broker.records.parsing import parse_prompt
 from broker.records.work import decode_work
 from broker.settings import Settings
-from broker.story.audit_run import SKEW_S, classifier_group, progress_of, worker_group
+from broker.story.audit_run import SKEW_S, progress_of
 from broker.story.dead_letters import read_letter
 from broker.story.log_reader import LogReader, Progress, input_record
 from broker.story.spans import Span

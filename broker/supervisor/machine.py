@@ -46,9 +46,7 @@ async def running_machine(
     state = state_folder()
     with only_one(state / "up.lock"):
         async with _broker(settings, say) as bootstrap:
-            connection = settings.model_copy(
-                update={"kafka": settings.kafka.model_copy(update={"bootstrap": bootstrap})}
-            )
+            connection = settings.at(bootstrap)
             say("topics", await asyncio.to_thread(_apply_topics, connection))
             plan = plan_children(settings, bootstrap=bootstrap, config=config)
             supervisor = Supervisor(

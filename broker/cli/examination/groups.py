@@ -7,10 +7,10 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from broker.cli.examination.finding import Finding, ok, problem, warning
+from broker.log.group_names import classifier_group, worker_group
 from broker.log.kafka_errors import kafka_error
 from broker.log.topic_names import TopicNames
 from broker.settings import Settings
-from broker.story.audit_run import classifier_group, worker_group
 
 REQUEST_S = 5.0
 _MEND = "Run `weighbridge up`, or `weighbridge {}` on its own."
