@@ -13,20 +13,28 @@ from broker.core.routing import Decision, NoDecision
 from broker.records import completion as completions
 from broker.records.calls import CallEvent, Outcome
 from broker.records.completion import Completion, encode_completion
-from broker.records.errors import WeighbridgeError
+from broker.records.errors import UsageError, WeighbridgeError
 from broker.telemetry.logs import get_logger
-from workers.calling import CallResult, ProviderClient
+from workers.calling import CallResult, Prepared, ProviderClient
 from workers.claim_check import ClaimCheck
+from workers.credentials import CredentialError
 from workers.endings import Endings
 from workers.ends import End, Finish, Move, Rest, is_able
 from workers.job import Job
 from workers.moving import Mover
-from workers.providers.dialect import Answer
+from workers.providers.dialect import Answer, CannotExpressError
 from workers.tallies import Tallies
 from workers.ticket import Ticket
 
 JOURNAL_PAUSE_S = 1.0
 """How long a job rests when the journal did not take the start of its call."""
+
+_NOT_SERVED = UsageError(
+    "The model is not in its settings.",
+    mend="Give all processes the same ones.",
+    code="model_not_served",
+)
+"""The classifier's settings know a model here that this worker's do not."""
 
 
 class Journal(Protocol):
@@ -61,13 +69,20 @@ class Attempts:
     async def run(self, job: Job, ticket: Ticket) -> End:
         """Call the provider once; what it says of the provider's health is said to `ticket`."""
         if self.client.provider_model(job.work.model) is None:
-            return self._not_served(job)
+            return self._elsewhere(job, "does not serve the model", _NOT_SERVED)
+        try:
+            prepared = await self.client.prepare(job.work)
+        except CannotExpressError as error:
+            return self._elsewhere(job, "cannot be asked this", error)
+        except CredentialError as error:
+            ticket.failed(time.time())
+            return self._elsewhere(job, "has no valid credential", error)
         attempt, began = job.calls + 1, time.time()
         try:
             if not await self._journaled(job, attempt, began):
                 return Rest(began + JOURNAL_PAUSE_S)
             self._called(job, began)
-            result = await self._call(job)
+            result = await self._call(job, prepared)
         except BaseException as error:
             # Cancelled: the partition is another's now, or the process ends.
             code = "given_up" if isinstance(error, asyncio.CancelledError) else "internal"
@@ -90,22 +105,22 @@ class Attempts:
             job.first_call_at = began
             self.tallies.queued(job.lane, began - job.work.accepted_at)
 
-    async def _call(self, job: Job) -> CallResult:
+    async def _call(self, job: Job, prepared: Prepared) -> CallResult:
         deadline = job.work.deadline
         if deadline is not None and deadline <= time.time():
             # It passed while the journal was written: nothing is sent any more.
             return CallResult(0.0, expired=True)
-        return await self.client.call(job.work, job.calls)
+        return await self.client.call(prepared, job.calls)
 
-    def _not_served(self, job: Job) -> Move | Finish:
-        """The classifier's settings know a model here that this worker's do not."""
-        chosen = self.mover.choose(job, "does not serve the model", time.time())
+    def _elsewhere(self, job: Job, because: str, why: WeighbridgeError) -> Move | Finish:
+        """Nothing was called here: another provider takes it, or it fails with what is wrong."""
+        chosen = self.mover.choose(job, because, time.time())
         if isinstance(chosen, Decision):
             return Move(chosen)
         return self.failed(
             job,
-            "model_not_served",
-            f"{self.provider} does not serve the model. No other provider can take it: "
+            why.code,
+            f"{self.provider} {because}: {why.message} No other provider can take it: "
             f"{chosen.sentence}.",
         )
 

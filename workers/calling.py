@@ -11,7 +11,10 @@ import aiohttp
 from yarl import URL
 
 from broker.core.retries import Transport
+from broker.records.usage import Usage
 from broker.records.work import Work
+from broker.settings.providers import ServedModel
+from workers.credentials import Credential
 from workers.exchange import CallLimits, Exchange
 from workers.providers.dialect import (
     Adapter,
@@ -19,23 +22,26 @@ from workers.providers.dialect import (
     CutStreamError,
     ErrorReply,
     HttpRequest,
+    LimitsSeen,
     MalformedReplyError,
+    Reply,
 )
+from workers.reply_reading import OnPieces, Streaming, read_stream, read_whole
 
-MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
-"""Longest reply that is read; a provider that never ends must not fill the memory."""
 _BIG_BODY: Final = 1024 * 1024
 _ERRORS_FROM: Final = 300
 _KEEP_ALIVE_S: Final = 60.0
 _DNS_CACHE_S: Final = 60
 _TRACE_ID: Final = "x-weighbridge-id"
 _TRACE_ATTEMPT: Final = "x-weighbridge-attempt"
+_NOTHING_USED: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
     """How a call ended: `answer`, or why there is none. Times are seconds.
 
+    `per_token_s` is the time of a streamed answer after its first token, for each token more.
     `expired`: the prompt's own deadline cut it. `message` is for the prompt's sender.
     """
 
@@ -49,6 +55,19 @@ class CallResult:
     transport: Transport | None = None
     retry_after_s: float | None = None
     expired: bool = False
+    per_token_s: float | None = None
+    usage: Usage = _NOTHING_USED
+    """Also of a call that failed, as far as the provider said."""
+    limits: LimitsSeen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that may be made: everything that could forbid it has been asked."""
+
+    work: Work
+    request: HttpRequest
+    credential: Mapping[str, str] = field(repr=False)
 
 
 class ProviderClient:
@@ -63,15 +82,15 @@ class ProviderClient:
         base_url: str,
         adapter: Adapter,
         limits: CallLimits,
-        api_key: str | None,
-        models: Mapping[str, str],
+        credential: Credential,
+        models: Mapping[str, ServedModel],
         trace_headers: bool,
     ) -> None:
         self._base = base_url
         self._urls: dict[str, URL] = {}
         self._adapter = adapter
         self._limits = limits
-        self._api_key = api_key
+        self._credential = credential
         self._models = models
         self._trace = trace_headers
         # Both are bounded by the timer of the call itself, which also knows the prompt's deadline.
@@ -92,22 +111,39 @@ class ProviderClient:
 
     def provider_model(self, alias: str) -> str | None:
         """The provider's own name of a model; None when it does not serve it."""
-        return self._models.get(alias)
+        served = self._models.get(alias)
+        return None if served is None else served.name
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._credential.close()
         await self._session.close()
 
-    async def call(self, work: Work, attempt: int) -> CallResult:
+    async def prepare(self, work: Work) -> Prepared:
+        """What the call would be; nothing is sent.
+
+        Raises CannotExpressError, and CredentialError when there is none that is valid.
+        """
+        request = self._adapter.request(work, self._models[work.model])
+        return Prepared(work, request, await self._credential.headers())
+
+    async def call(
+        self, prepared: Prepared, attempt: int, on_pieces: OnPieces | None = None
+    ) -> CallResult:
         """Ask once. Returns within the limits and the prompt's deadline, whatever happens."""
         began = time.monotonic()
+        work = prepared.work
         exchange = Exchange(self._limits, work.deadline)
-        trace = {_TRACE_ID: work.id, _TRACE_ATTEMPT: str(attempt)} if self._trace else {}
+        headers = {**prepared.request.headers, **prepared.credential}
+        if self._trace:
+            headers |= {_TRACE_ID: work.id, _TRACE_ATTEMPT: str(attempt)}
+        stream = (
+            Streaming(self._adapter.assembler(work), on_pieces)
+            if (prepared.request.streamed)
+            else None
+        )
         try:
-            request = self._adapter.request(
-                work, model=self._models[work.model], api_key=self._api_key, trace=trace
-            )
-            answer = await self._exchange(exchange, work, request)
+            answer = await self._exchange(exchange, prepared, headers, stream)
         except ErrorReply as error:
             return CallResult(
                 seconds=time.monotonic() - began,
@@ -117,6 +153,8 @@ class ProviderClient:
                 kind=error.type,
                 message=error.message,
                 retry_after_s=error.retry_after_s,
+                usage=_used(stream),
+                limits=self._limits_of(exchange),
             )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             transport, expired = exchange.failed_by(error)
@@ -126,7 +164,13 @@ class ProviderClient:
             transport, expired = Transport.MALFORMED, False
         else:
             return CallResult(
-                time.monotonic() - began, exchange.first_token_s, answer, exchange.status
+                seconds=time.monotonic() - began,
+                first_token_s=exchange.first_token_s,
+                answer=answer,
+                status=exchange.status,
+                per_token_s=exchange.per_token_s(answer.usage.output_tokens),
+                usage=answer.usage,
+                limits=self._limits_of(exchange),
             )
         return CallResult(
             seconds=time.monotonic() - began,
@@ -137,68 +181,40 @@ class ProviderClient:
             message=_SENTENCES[transport],
             transport=transport,
             expired=expired,
+            usage=_used(stream),
+            limits=self._limits_of(exchange),
         )
 
-    async def _exchange(self, exchange: Exchange, work: Work, request: HttpRequest) -> Answer:
+    def _limits_of(self, exchange: Exchange) -> LimitsSeen | None:
+        return None if exchange.headers is None else self._adapter.limits(exchange.headers)
+
+    async def _exchange(
+        self,
+        exchange: Exchange,
+        prepared: Prepared,
+        headers: Mapping[str, str],
+        stream: Streaming | None,
+    ) -> Answer:
+        request = prepared.request
         url = self._urls.get(request.path)
         if url is None:
-            url = self._urls[request.path] = URL(self._base + request.path)
+            url = self._urls[request.path] = URL(self._base + request.path, encoded=True)
         body = request.body if len(request.body) < _BIG_BODY else io.BytesIO(request.body)
         async with (
             asyncio.timeout_at(exchange.begin()) as timer,
-            self._session.post(
-                url, data=body, headers=request.headers, allow_redirects=False
-            ) as reply,
+            self._session.post(url, data=body, headers=headers, allow_redirects=False) as reply,
         ):
-            exchange.answered(reply.status)
-            if request.streamed and reply.status < _ERRORS_FROM:
-                return await self._read_stream(exchange, timer, work, reply)
-            data = await _read_whole(exchange, timer, reply)
+            exchange.answered(reply.status, reply.headers)
+            if stream is not None and reply.status < _ERRORS_FROM:
+                return await read_stream(exchange, timer, stream, reply)
+            whole = Reply(reply.status, reply.headers, await read_whole(exchange, timer, reply))
             if reply.status >= _ERRORS_FROM:
-                raise self._adapter.error(reply.status, reply.headers, data)
-            return self._adapter.answer(work, data)
-
-    async def _read_stream(
-        self,
-        exchange: Exchange,
-        timer: asyncio.Timeout,
-        work: Work,
-        reply: aiohttp.ClientResponse,
-    ) -> Answer:
-        assembler = self._adapter.assembler(work)
-        size = 0
-        exchange.streaming = True
-        exchange.first_token_s = None
-        while not assembler.ended:
-            timer.reschedule(exchange.next_bytes())
-            data = await reply.content.readany()
-            if not data:
-                break
-            size += len(data)
-            if size > MAX_ANSWER_BYTES:
-                raise MalformedReplyError("The answer is too long to be one.")
-            assembler.feed(data)
-            if assembler.begun and exchange.first_token_s is None:
-                exchange.token()
-        return assembler.answer()
+                raise self._adapter.error(whole)
+            return self._adapter.answer(prepared.work, whole)
 
 
-async def _read_whole(
-    exchange: Exchange, timer: asyncio.Timeout, reply: aiohttp.ClientResponse
-) -> bytes:
-    content = reply.content
-    if content.is_eof():  # the body came with the head: most of the time
-        return await reply.read()
-    parts: list[bytes] = []
-    size = 0
-    while not content.at_eof():
-        timer.reschedule(exchange.next_bytes())
-        part = await content.readany()
-        parts.append(part)
-        size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            raise MalformedReplyError("The answer is too long to be one.")
-    return b"".join(parts)
+def _used(stream: Streaming | None) -> Usage:
+    return _NOTHING_USED if stream is None else stream.assembler.usage
 
 
 _SENTENCES: Final[Mapping[Transport, str]] = {

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from broker.core.lanes import LanePlan
+from broker.core.prices import UNKNOWN, Prices
 from broker.log.completion_place import completion_place
 from broker.log.topic_names import TopicNames
 from broker.log.units import Output, PartitionSet, Unit
@@ -22,20 +23,6 @@ from workers.providers.dialect import Answer
 
 _LONGEST_NAME: Final = 256
 _NOWHERE: Final = Source(-1, -1)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """US dollars for a million tokens; None where they are not known."""
-
-    input: float | None = None
-    output: float | None = None
-
-    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
-        """What a call cost; None when a price is missing."""
-        if self.input is None or self.output is None:
-            return None
-        return round((input_tokens * self.input + output_tokens * self.output) / 1e6, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +49,9 @@ class Deployment:
 class Endings:
     """Makes completions, moves and dead letters of one provider's worker."""
 
-    def __init__(self, deployment: Deployment, prices: Prices, models: Mapping[str, str]) -> None:
+    def __init__(
+        self, deployment: Deployment, prices: Mapping[str, Prices], models: Mapping[str, str]
+    ) -> None:
         self._deployment = deployment
         self._prices = prices
         self._models = models
@@ -81,9 +70,11 @@ class Endings:
         tokens_in = tokens_out = 0
         cost = None
         if answer is not None:
-            tokens_in = work.input_tokens if answer.input_tokens is None else answer.input_tokens
-            tokens_out = answer.output_tokens or 0
-            cost = self._prices.cost(tokens_in, tokens_out)
+            usage = answer.usage
+            if usage.input_tokens is None:
+                usage = replace(usage, input_tokens=work.input_tokens)
+            tokens_in, tokens_out = usage.input_tokens or 0, usage.output_tokens or 0
+            cost = self._prices.get(work.model, UNKNOWN).cost(usage)
         began = now if job.first_call_at is None else job.first_call_at
         return Completion(
             id=work.id,

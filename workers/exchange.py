@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -31,8 +32,10 @@ class Exchange:
         self._bound = Transport.FIRST_BYTE_TIMEOUT
         self._deadline_next = False
         self.status: int | None = None
+        self.headers: Mapping[str, str] | None = None
         self.first_token_s: float | None = None
         self.streaming = False
+        self._last_token_s = 0.0
 
     def begin(self) -> float:
         """Until when the reply must have begun; connecting has a bound of its own."""
@@ -41,14 +44,23 @@ class Exchange:
             Transport.FIRST_BYTE_TIMEOUT,
         )
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of the reply is here."""
         self.status = status
+        self.headers = headers
         self.token()
 
     def token(self) -> None:
-        """The first of the answer is here."""
-        self.first_token_s = self._loop.time() - self._began
+        """Some of the answer is here."""
+        self._last_token_s = self._loop.time() - self._began
+        if self.first_token_s is None:
+            self.first_token_s = self._last_token_s
+
+    def per_token_s(self, tokens: int | None) -> float | None:
+        """The time of each token after the first; None when the answer came whole or as one."""
+        if not self.streaming or self.first_token_s is None or tokens is None or tokens < 2:  # noqa: PLR2004 - one token has no time between
+            return None
+        return (self._last_token_s - self.first_token_s) / (tokens - 1)
 
     def next_bytes(self) -> float:
         """Until when the next bytes must be here."""

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from broker.core.breaker import Breaker, BreakerRules
+from broker.core.prices import FREE, Prices
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
 from broker.core.slots import SlotRules
@@ -16,16 +17,16 @@ from broker.log.topic_shapes import Shapes
 from broker.log.units import Unit
 from broker.records.completion import Failure, encode_completion
 from broker.records.providers import ProviderState
-from broker.settings import Settings
-from broker.settings.loading import resolve_secret
+from broker.settings import ProviderSettings, Settings
 from broker.telemetry.metrics import WorkerMetrics
 from workers.answering import Answering, Committer, Parts
 from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.calling import ProviderClient
 from workers.claim_check import ClaimCheck
+from workers.credentials import credential_for
 from workers.dispatch import Dispatcher
-from workers.endings import Deployment, Endings, Prices
+from workers.endings import Deployment, Endings
 from workers.exchange import CallLimits
 from workers.job import Job, UnreadableWork
 from workers.moving import Mover
@@ -75,15 +76,17 @@ def topics_of(settings: Settings) -> list[str]:
 def build_client(settings: Settings, provider: str) -> ProviderClient:
     """The provider's address and dialect; inside the event loop. Raises UsageError."""
     given = settings.provider(provider)
+    adapter = adapter_for(given)
+    simulated = settings.is_simulated(provider)
     return ProviderClient(
-        base_url=settings.base_url(provider),
-        adapter=adapter_for(given.dialect),
+        base_url=settings.base_url(provider) + (adapter.root if simulated else ""),
+        adapter=adapter,
         limits=CallLimits(
             given.connect_s, given.first_byte_s, given.between_bytes_s, given.total_s
         ),
-        api_key=resolve_secret(given.api_key),
+        credential=credential_for(given, adapter),
         models=given.models,
-        trace_headers=given.trace_headers or settings.is_simulated(provider),
+        trace_headers=given.trace_headers or simulated,
     )
 
 
@@ -101,8 +104,8 @@ def build_worker(
     given, bounds = settings.provider(provider), settings.worker
     endings = Endings(
         deployment_of(settings, provider, shapes),
-        Prices(given.usd_per_million_input, given.usd_per_million_output),
-        given.models,
+        _prices_of(given),
+        {alias: served.name for alias, served in given.models.items()},
     )
     mover = Mover(
         catalog=settings.catalog(),
@@ -120,7 +123,10 @@ def build_worker(
         wait_for_journal=bounds.journal_before_call,
         breaker=Breaker(BreakerRules()),
         rules=RetryRules(
-            base_s=bounds.retry_base_s, cap_s=bounds.retry_cap_s, max_calls=bounds.max_attempts
+            base_s=bounds.retry_base_s,
+            cap_s=bounds.retry_cap_s,
+            max_calls=bounds.max_attempts,
+            table=adapter_for(given).retries,
         ),
         mover=mover,
         endings=endings,
@@ -134,6 +140,21 @@ def build_worker(
     backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
     parts = Parts(attempts, dispatcher, backlog, RetryBudget(bounds.retry_budget), committer)
     return Worker(Answering(parts), attempts, backlog, client, dispatcher)
+
+
+def _prices_of(given: ProviderSettings) -> dict[str, Prices]:
+    """What each model costs here, as the settings say."""
+    if given.billing == "hourly":
+        return dict.fromkeys(given.models, FREE)
+    return {
+        alias: Prices(
+            served.usd_per_million_input,
+            served.usd_per_million_output,
+            served.usd_per_million_cached_input,
+            served.usd_per_image,
+        )
+        for alias, served in given.models.items()
+    }
 
 
 def deployment_of(settings: Settings, provider: str, shapes: Shapes) -> Deployment:

@@ -55,7 +55,7 @@ _MOVE: Final = Verdict(Action.MOVE)
 _REFUSED: Final = Verdict(Action.REFUSED)
 _FAILED: Final = Verdict(Action.FAILED)
 
-BY_CODE: Final[Mapping[str, Verdict]] = {
+_BY_CODE: Final[Mapping[str, Verdict]] = {
     # Out of money, or the key is wrong: nothing works here, but elsewhere it may.
     "insufficient_quota": _AWAY,
     "credit_balance_exhausted": _AWAY,
@@ -81,7 +81,7 @@ BY_CODE: Final[Mapping[str, Verdict]] = {
     "DeploymentNotFound": _MOVE,
 }
 
-BY_STATUS: Final[Mapping[int, Verdict]] = {
+_BY_STATUS: Final[Mapping[int, Verdict]] = {
     400: _FAILED,
     401: _AWAY,
     402: _AWAY,
@@ -116,7 +116,34 @@ BY_TRANSPORT: Final[Mapping[Transport, Verdict]] = {
 }
 
 
-def verdict(status: int | None, code: str | None, transport: Transport | None = None) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class RetryTable:
+    """What follows each error of one dialect: by the error's code, else by HTTP status."""
+
+    by_code: Mapping[str, Verdict]
+    by_status: Mapping[int, Verdict]
+
+    def with_rows(
+        self,
+        by_code: Mapping[str, Verdict] | None = None,
+        by_status: Mapping[int, Verdict] | None = None,
+    ) -> "RetryTable":
+        """This table with a dialect's own rows before it."""
+        return RetryTable(
+            {**self.by_code, **(by_code or {})}, {**self.by_status, **(by_status or {})}
+        )
+
+
+COMMON: Final = RetryTable(_BY_CODE, _BY_STATUS)
+"""What holds where a dialect says nothing else."""
+
+
+def verdict(
+    status: int | None,
+    code: str | None,
+    transport: Transport | None = None,
+    table: RetryTable = COMMON,
+) -> Verdict:
     """Look a failed call up: by transport failure, then by the error's code, then by HTTP status.
 
     `status` is None when there was no answer. A status that is not listed goes by its class: a 4xx
@@ -124,12 +151,12 @@ def verdict(status: int | None, code: str | None, transport: Transport | None = 
     """
     if transport is not None:
         return BY_TRANSPORT[transport]
-    if code is not None and code in BY_CODE:
-        return BY_CODE[code]
+    if code is not None and code in table.by_code:
+        return table.by_code[code]
     if status is None:
         return _SICK
-    if status in BY_STATUS:
-        return BY_STATUS[status]
+    if status in table.by_status:
+        return table.by_status[status]
     return {4: _FAILED, 5: _SICK}.get(status // 100, _AWAY)
 
 
@@ -145,6 +172,7 @@ class RetryRules:
     """A provider that asks for more than this is left instead."""
     alone_cap_s: float = 600.0
     """When there is no other provider, one that asks for more than this ends the prompt."""
+    table: RetryTable = COMMON
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +214,7 @@ def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float)
     when its pause is over; without it the work moves, or, when alone, pauses again. A retry that
     would begin after the deadline becomes a move at once.
     """
-    row = verdict(failure.status, failure.code, failure.transport)
+    row = verdict(failure.status, failure.code, failure.transport, rules.table)
     what = named(failure)
     action = row.action
     if action in (Action.REFUSED, Action.FAILED):

@@ -18,6 +18,7 @@ from broker.core.lanes import LanePlan, default_ranges
 from broker.core.routing import RoutingRules
 from broker.records.errors import UsageError
 from broker.records.prompt import Catalog, Kind
+from broker.settings.defaults import default_models, default_providers
 from broker.settings.origins import BETWEEN, PREFIX, Origins
 from broker.settings.problems import (
     InvalidSettingsError,
@@ -26,7 +27,9 @@ from broker.settings.problems import (
     problems_of,
     unknown_variables,
 )
+from broker.settings.providers import ProviderSettings
 from broker.settings.secrets import masked, resolve_secret
+from broker.settings.section import Name
 from broker.settings.sections import (
     ClassifierSettings,
     CompletionSettings,
@@ -35,9 +38,7 @@ from broker.settings.sections import (
     LaneSettings,
     LogSettings,
     ModelSettings,
-    Name,
     OpsSettings,
-    ProviderSettings,
     RoutingSettings,
     StoreSettings,
     TopicSettings,
@@ -59,23 +60,6 @@ CONFIG_FILE = "weighbridge.toml"
 CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 
 
-def _default_models() -> dict[str, ModelSettings]:
-    return {"chat-small": ModelSettings(default=True), "chat-large": ModelSettings()}
-
-
-def _default_providers() -> dict[str, ProviderSettings]:
-    small_and_large = {
-        "openai": ("gpt-5-mini", "gpt-5"),
-        "azure": ("gpt-5-mini", "gpt-5"),
-        "google": ("gemini-3-flash", "gemini-3-pro"),
-        "coreweave": ("gpt-oss-20b", "gpt-oss-120b"),
-    }
-    return {
-        name: ProviderSettings(models={"chat-small": small, "chat-large": large})
-        for name, (small, large) in small_and_large.items()
-    }
-
-
 class Settings(BaseSettings):
     """The whole configuration. Providers are preferred in the order they are written."""
 
@@ -91,8 +75,8 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
-    models: dict[str, ModelSettings] = Field(default_factory=_default_models)
-    providers: dict[Name, ProviderSettings] = Field(default_factory=_default_providers)
+    models: dict[str, ModelSettings] = Field(default_factory=default_models)
+    providers: dict[Name, ProviderSettings] = Field(default_factory=default_providers)
     lanes: LaneSettings = LaneSettings()
     routing: RoutingSettings = RoutingSettings()
     dedupe: DedupeSettings = DedupeSettings()
@@ -182,7 +166,10 @@ class Settings(BaseSettings):
         return self.provider(name).base_url is None
 
     def base_url(self, name: str) -> str:
-        """Where the provider's API is, without a slash at the end; raises UsageError."""
+        """Where the provider's API is, without a slash at the end; raises UsageError.
+
+        For a simulated provider that is where its host's root is: the dialect knows what follows.
+        """
         given = self.provider(name).base_url
         if given is not None:
             return given.rstrip("/")
@@ -192,7 +179,7 @@ class Settings(BaseSettings):
                 mend=f"Set providers.{name}.base_url, or start `weighbridge simulator` and set "
                 "simulator.url.",
             )
-        return f"{self.simulator.url.rstrip('/')}/{name}/v1"
+        return f"{self.simulator.url.rstrip('/')}/{name}"
 
     def masked(self) -> dict[str, Any]:
         """The configuration as `config show` prints it: no secret in it."""

@@ -2,18 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+from broker.settings.section import Section, Share
+
 TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,100}$")]
-
-
-class Section(BaseModel):
-    """A section refuses names it does not know, so that a typing error is not a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KafkaSettings(Section):
@@ -43,28 +36,6 @@ class ModelSettings(Section):
 
     kind: Literal["chat", "image", "embedding"] = "chat"
     default: bool = False
-
-
-class ProviderSettings(Section):
-    """One cloud. Without a `base_url` the simulator stands in for it.
-
-    `models` maps our aliases to the provider's names. Times are seconds. Prices are US dollars for
-    a million tokens; without them costs stay unknown.
-    """
-
-    dialect: Literal["openai"] = "openai"
-    base_url: Url | None = Field(default=None, repr=False)
-    api_key: str | None = Field(default=None, repr=False)
-    models: dict[str, str] = Field(default_factory=dict)
-    max_in_flight: PositiveInt = 64
-    connect_s: PositiveFloat = 5.0
-    first_byte_s: PositiveFloat = 60.0
-    between_bytes_s: PositiveFloat = 30.0
-    total_s: PositiveFloat = 300.0
-    trace_headers: bool = False
-    """Send the prompt's id and attempt with each call; on for the simulator."""
-    usd_per_million_input: float | None = None
-    usd_per_million_output: float | None = None
 
 
 class LaneSettings(Section):

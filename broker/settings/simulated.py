@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from broker.settings.sections import Name, Section, Share
+from broker.settings.section import Name, Section, Share
 
 
 class OutageSettings(Section):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.retries import (
-    BY_CODE,
+    COMMON,
     Action,
     Failure,
     RetryRules,
@@ -21,7 +21,7 @@ jitters = st.floats(0, 1, exclude_max=True)
 failures = st.builds(
     Failure,
     status=st.none() | st.integers(100, 599),
-    code=st.none() | st.sampled_from(sorted(BY_CODE)) | st.text(max_size=5),
+    code=st.none() | st.sampled_from(sorted(COMMON.by_code)) | st.text(max_size=5),
     transport=st.none() | st.sampled_from(Transport),
     retry_after_s=st.none() | st.floats(0, 1000),
     calls=st.integers(1, 9),

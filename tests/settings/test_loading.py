@@ -66,7 +66,7 @@ def test_the_environment_wins_over_the_file_and_arguments_over_both(
     assert settings.kafka.bootstrap == "env:1"
     assert settings.kafka.client == {"security.protocol": "SSL"}
     assert settings.provider("azure").max_in_flight == 7
-    assert settings.provider("azure").models["chat-small"] == "my-deployment"
+    assert settings.provider("azure").models["chat-small"].name == "my-deployment"
     assert load_settings(kafka={"bootstrap": "told:1"}).kafka.bootstrap == "told:1"
     assert load_settings(kafka={"bootstrap": "told:1"}).kafka.client == settings.kafka.client
 
@@ -134,7 +134,7 @@ def test_variables_of_ours_that_are_no_settings_are_left_alone(
         ("providers", {"Azure": {}}, "providers.Azure"),
         ("providers", {"azure": {"base_url": "example.org"}}, "providers.azure.base_url"),
         ("providers", {"azure": {"models": {"nope": "x"}}}, "providers.azure.models"),
-        ("providers", {"azure": {"dialect": "cobol"}}, "providers.azure.dialect"),
+        ("providers", {"azure": {"dialect": "Cobol"}}, "providers.azure.dialect"),
         ("ops", {"port": 70_000}, "ops.port"),
         ("log", {"level": "loud"}, "log.level"),
         ("kafka", "embedded", "kafka"),
@@ -204,7 +204,7 @@ def test_an_unknown_provider_and_one_without_address_say_what_to_do(file: Path) 
     with pytest.raises(UsageError, match="weighbridge simulator"):
         settings.base_url("google")
     with_simulator = load_settings(simulator={"url": "http://127.0.0.1:8399/"})
-    assert with_simulator.base_url("google") == "http://127.0.0.1:8399/google/v1"
+    assert with_simulator.base_url("google") == "http://127.0.0.1:8399/google"
 
 
 def test_settings_cannot_be_changed_after_they_were_read() -> None:

@@ -11,8 +11,10 @@ import uvloop
 from broker.core.retries import Action, Transport, verdict
 from broker.records.incoming import Source
 from broker.records.work import RouteStep, Work
+from broker.settings.providers import ProviderSettings, ServedModel
 from tests.simulator.running import Running, running, simulated, until
 from workers.calling import CallResult, ProviderClient
+from workers.credentials import Key
 from workers.exchange import CallLimits
 from workers.providers.openai import OpenAI
 
@@ -54,14 +56,15 @@ class Called:
 async def _calls(server: Running, works: list[Work], limits: CallLimits) -> list[CallResult]:
     client = ProviderClient(
         base_url=f"{server.url}/openai/v1",
-        adapter=OpenAI(),
+        adapter=OpenAI(ProviderSettings()),
         limits=limits,
-        api_key=None,
-        models={"chat-large": "gpt-5"},
+        credential=Key({}),
+        models={"chat-large": ServedModel(name="gpt-5")},
         trace_headers=True,
     )
     try:
-        return list(await asyncio.gather(*(client.call(work, 1) for work in works)))
+        prepared = [await client.prepare(work) for work in works]
+        return list(await asyncio.gather(*(client.call(each, 1) for each in prepared)))
     finally:
         await client.close()
 
@@ -89,9 +92,13 @@ def test_a_right_answer(*, stream: bool) -> None:
         assert result.status == 200
         answer = result.answer
         assert answer is not None
-        assert (answer.output_tokens, answer.finish_reason, answer.refusal) == (40, "stop", None)
-        assert answer.input_tokens is not None
-        assert 5 < answer.input_tokens < 20
+        assert (answer.usage.output_tokens, answer.finish_reason, answer.refusal) == (
+            40,
+            "stop",
+            None,
+        )
+        assert answer.usage.input_tokens is not None
+        assert 5 < answer.usage.input_tokens < 20
         assert answer.text is not None
         assert answer.text.endswith(".")
         assert result.first_token_s is not None
@@ -148,7 +155,7 @@ def test_slow_bytes_are_a_right_answer_for_who_waits(*, stream: bool) -> None:
     called = call(work_of(stream=stream), faults={"slow": 1.0, "slow_gap_s": 0.001})
     answer = called.results[0].answer
     assert answer is not None
-    assert answer.output_tokens == 40
+    assert answer.usage.output_tokens == 40
     assert called.served["outcomes"] == {"slow": 1}
     assert called.served["answered"] == 1
 

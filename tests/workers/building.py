@@ -10,6 +10,7 @@ import uvloop
 
 from broker.core.breaker import Breaker, BreakerRules
 from broker.core.lanes import LANES, Lane, LanePlan, default_ranges
+from broker.core.prices import Prices
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
 from broker.core.routing import RoutingRules
@@ -21,13 +22,15 @@ from broker.records.incoming import Headers, Source
 from broker.records.prompt import Catalog
 from broker.records.providers import ProviderState
 from broker.records.work import RouteStep, Work
+from broker.settings.providers import ProviderSettings, ServedModel
 from broker.telemetry.metrics import WorkerMetrics
 from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.calling import ProviderClient
 from workers.claim_check import ClaimCheck
+from workers.credentials import Key
 from workers.dispatch import Dispatcher
-from workers.endings import Deployment, Endings, Prices
+from workers.endings import Deployment, Endings
 from workers.exchange import CallLimits
 from workers.job import Job, Place
 from workers.moving import Mover
@@ -210,10 +213,10 @@ def bench(
         provider="azure",
         client=ProviderClient(
             base_url=url,
-            adapter=OpenAI(),
+            adapter=OpenAI(ProviderSettings()),
             limits=limits,
-            api_key="sk-secret-marker",
-            models=served,
+            credential=Key({"Authorization": "Bearer sk-secret-marker"}),
+            models={alias: ServedModel(name=name) for alias, name in served.items()},
             trace_headers=True,
         ),
         journal=journal,
@@ -226,7 +229,7 @@ def bench(
             reports=lambda: reports,
             now=time.time(),
         ),
-        endings=Endings(deployment(), Prices(1.0, 2.0), served),
+        endings=Endings(deployment(), dict.fromkeys(served, Prices(1.0, 2.0)), served),
         tallies=Tallies(metrics),
         claim_check=lambda: ClaimCheck(store),
         max_record_bytes=max_record_bytes,

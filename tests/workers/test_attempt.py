@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import orjson
 import pytest
 
-from broker.core.retries import BY_CODE, BY_STATUS, Action, RetryRules, Transport, Verdict
+from broker.core.retries import COMMON, Action, RetryRules, Transport, Verdict
 from broker.records.calls import CallEvent
 from broker.records.completion import decode_completion
 from tests.workers import local_provider as says
@@ -70,18 +70,18 @@ def expected_of(row: Verdict, end: End) -> bool:
 
 
 class TestTheTableOverHttp:
-    @pytest.mark.parametrize("status", BY_STATUS)
+    @pytest.mark.parametrize("status", COMMON.by_status)
     def test_each_status_leads_where_the_table_says(self, status: int) -> None:
         end, made, _ = once(says.error(status))
-        assert expected_of(BY_STATUS[status], end)
+        assert expected_of(COMMON.by_status[status], end)
         (ended,) = made.journal.of("ended")
         assert (ended.http_status, ended.code) == (status, str(status))
-        assert made.breaker._row == BY_STATUS[status].unhealthy  # noqa: SLF001 - what it counted
+        assert made.breaker._row == COMMON.by_status[status].unhealthy  # noqa: SLF001 - what it counted
 
-    @pytest.mark.parametrize("code", BY_CODE)
+    @pytest.mark.parametrize("code", COMMON.by_code)
     def test_each_code_goes_before_its_status(self, code: str) -> None:
         end, made, _ = once(says.error(418, code))
-        assert expected_of(BY_CODE[code], end)
+        assert expected_of(COMMON.by_code[code], end)
         assert made.journal.of("ended")[0].code == code
 
     @pytest.mark.parametrize(("status", "action"), [(302, Action.MOVE), (599, Action.RETRY)])

@@ -7,9 +7,12 @@ import pytest
 from aiohttp import web
 
 from broker.core.retries import Transport
+from broker.records.work import Work
+from broker.settings.providers import ProviderSettings, ServedModel
 from tests.workers import local_provider as says
 from tests.workers.building import MODEL, on_loop, until, work
 from workers.calling import CallResult, ProviderClient
+from workers.credentials import Key
 from workers.exchange import CallLimits
 from workers.providers.openai import OpenAI
 
@@ -19,12 +22,16 @@ SHORT = CallLimits(connect=1.0, first_byte=1.0, between_bytes=0.5, total=2.0)
 def client_of(url: str, limits: CallLimits = SHORT, *, traced: bool = True) -> ProviderClient:
     return ProviderClient(
         base_url=url,
-        adapter=OpenAI(),
+        adapter=OpenAI(ProviderSettings()),
         limits=limits,
-        api_key="sk-1",
-        models={MODEL: "gpt-deployed"},
+        credential=Key({"Authorization": "Bearer sk-1"}),
+        models={MODEL: ServedModel(name="gpt-deployed")},
         trace_headers=traced,
     )
+
+
+async def _once(client: ProviderClient, asked: Work, attempt: int = 1) -> CallResult:
+    return await client.call(await client.prepare(asked), attempt)
 
 
 def called(reply: says.Reply, *, limits: CallLimits = SHORT, **given: Any) -> CallResult:
@@ -33,7 +40,7 @@ def called(reply: says.Reply, *, limits: CallLimits = SHORT, **given: Any) -> Ca
             provider.reply = reply
             client = client_of(provider.url, limits)
             try:
-                return await client.call(work(**given), 1)
+                return await _once(client, work(**given))
             finally:
                 await client.close()
 
@@ -93,7 +100,7 @@ class TestBytes:
             async with says.local_provider() as provider:
                 client = client_of(provider.url, CallLimits(5.0, 20.0, 20.0, 40.0))
                 text = "é" * 3_000_000
-                got = await client.call(work(text=text), 1)
+                got = await _once(client, work(text=text), 1)
                 assert got.answer is not None
                 assert provider.asked[0]["messages"][0]["content"] == text
                 await client.close()
@@ -104,7 +111,7 @@ class TestBytes:
     def test_an_answer_without_end_is_not_kept(
         self, monkeypatch: pytest.MonkeyPatch, *, stream: bool
     ) -> None:
-        monkeypatch.setattr("workers.calling.MAX_ANSWER_BYTES", 100_000)
+        monkeypatch.setattr("workers.reply_reading.MAX_ANSWER_BYTES", 100_000)
         reply = says.streamed(*[says.chunk("x" * 50_000)] * 4, pause_s=0.01)
         got = called(reply, fields={"stream": stream})
         assert got.transport is Transport.MALFORMED
@@ -124,7 +131,7 @@ class TestConnections:
                 provider.reply = reply
                 client = client_of(provider.url)
                 for attempt in range(1, 6):
-                    got = await client.call(work(f"p{attempt}"), attempt)
+                    got = await _once(client, work(f"p{attempt}"), attempt)
                     assert got.answer is not None
                 assert len(peers) == 1
                 sent = provider.headers[4]
@@ -148,7 +155,7 @@ class TestConnections:
 
                 provider.reply = reply
                 client = client_of(provider.url)
-                task = asyncio.ensure_future(client.call(work(), 1))
+                task = asyncio.ensure_future(_once(client, work(), 1))
                 await until(lambda: provider.asked)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
@@ -162,7 +169,7 @@ class TestConnections:
     def test_a_host_that_does_not_exist_is_a_failed_connection(self) -> None:
         async def main() -> None:
             client = client_of("http://nowhere.invalid/v1", CallLimits(5.0, 5.0, 5.0, 9.0))
-            got = await client.call(work(), 1)
+            got = await _once(client, work(), 1)
             assert (got.transport, got.status) == (Transport.CONNECT, None)
             await client.close()
 
@@ -178,7 +185,7 @@ class TestConnections:
             server = await asyncio.start_server(babble, "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
             client = client_of(f"http://127.0.0.1:{port}/v1")
-            got = await client.call(work(), 1)
+            got = await _once(client, work(), 1)
             assert got.transport in {Transport.MALFORMED, Transport.CUT}
             await client.close()
             server.close()

@@ -6,11 +6,13 @@ import orjson
 import pytest
 
 from broker.core.dedupe import home_partition
+from broker.core.prices import Prices
 from broker.log.units import Output, PartitionSet
 from broker.records.completion import Failure, decode_completion, encode_completion
+from broker.records.usage import Usage
 from broker.records.work import decode_work, encode_work
 from tests.workers.building import MODEL, PLAN, TOPICS, deployment, job, partition_of, work
-from workers.endings import Endings, Prices
+from workers.endings import Endings
 from workers.job import Place, UnreadableWork
 from workers.providers.dialect import Answer
 
@@ -19,11 +21,11 @@ MODELS = {MODEL: "gpt-deployed"}
 
 
 def endings(*, by_key: bool = False, prices: Prices | None = None) -> Endings:
-    return Endings(deployment(by_key=by_key), prices or Prices(), MODELS)
+    return Endings(deployment(by_key=by_key), dict.fromkeys(MODELS, prices or Prices()), MODELS)
 
 
 def answer(tokens_in: int | None = 7, tokens_out: int | None = 5) -> Answer:
-    return Answer("Yes.", {"id": "x"}, tokens_in, tokens_out, "stop")
+    return Answer("Yes.", {"id": "x"}, Usage(tokens_in, tokens_out), "stop")
 
 
 def header(output: Output, name: str) -> bytes | None:

@@ -11,21 +11,29 @@ from typing import Any, Final
 
 import orjson
 
+from broker.core.retries import COMMON, RetryTable
+from broker.records.usage import Usage
 from broker.records.work import Work
+from broker.settings.providers import ProviderSettings, ServedModel
 from workers.providers.dialect import (
     Answer,
     Assembler,
     ErrorReply,
     HttpRequest,
+    LimitsSeen,
     MalformedReplyError,
+    Reply,
 )
-from workers.providers.openai_stream import ChatAssembler, answer_of, count_of, error_in
+from workers.providers.openai_reply import answer_of, count_of, error_in
+from workers.providers.openai_stream import ChatAssembler
 
 PATHS: Final[Mapping[str, str]] = {
     "chat": "/chat/completions",
     "embedding": "/embeddings",
     "image": "/images/generations",
 }
+
+JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 
 OURS: Final = frozenset(
     {
@@ -41,12 +49,20 @@ the sender and never leaves for a provider; every other field is passed on as it
 class OpenAI:
     """The adapter; without state."""
 
-    def request(
-        self, work: Work, *, model: str, api_key: str | None, trace: Mapping[str, str]
-    ) -> HttpRequest:
+    retries: RetryTable = COMMON
+    root: str = "/v1"
+
+    def __init__(self, provider: ProviderSettings) -> None:
+        self._provider = provider
+
+    def key_header(self, key: str) -> tuple[str, str]:
+        """As a bearer token."""
+        return "Authorization", f"Bearer {key}"
+
+    def request(self, work: Work, served: ServedModel) -> HttpRequest:
         """Ask with OpenAI's names; a plain `prompt` becomes a user's message."""
         fields = work.fields
-        body: dict[str, Any] = {"model": model}
+        body: dict[str, Any] = {"model": served.name}
         streamed = work.stream and work.kind == "chat"
         if work.kind == "chat":
             body["messages"] = _messages(fields)
@@ -65,15 +81,12 @@ class OpenAI:
         else:
             body["prompt"] = fields.get("prompt")
         body.update((name, value) for name, value in fields.items() if name not in OURS)
-        headers = {"Content-Type": "application/json", **trace}
-        if api_key is not None:
-            headers["Authorization"] = f"Bearer {api_key}"
-        return HttpRequest(PATHS[work.kind], headers, orjson.dumps(body), streamed)
+        return HttpRequest(PATHS[work.kind], JSON, orjson.dumps(body), streamed)
 
-    def answer(self, work: Work, body: bytes) -> Answer:
+    def answer(self, work: Work, reply: Reply) -> Answer:
         """Read a whole reply; an error with a good status is an error all the same."""
         try:
-            data = orjson.loads(body)
+            data = orjson.loads(reply.body)
         except orjson.JSONDecodeError as error:
             raise MalformedReplyError("The reply is not JSON.") from error
         if not isinstance(data, dict):
@@ -89,8 +102,10 @@ class OpenAI:
         return Answer(
             text=None,
             body=data,
-            input_tokens=count_of(usage.get("prompt_tokens", usage.get("input_tokens"))),
-            output_tokens=count_of(usage.get("output_tokens", 0)),
+            usage=Usage(
+                count_of(usage.get("prompt_tokens", usage.get("input_tokens"))),
+                count_of(usage.get("output_tokens", 0)),
+            ),
             finish_reason="stop",
         )
 
@@ -99,13 +114,18 @@ class OpenAI:
         wanted = work.fields.get("n")
         return ChatAssembler(wanted if isinstance(wanted, int) and wanted > 0 else 1)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ErrorReply:
+    def error(self, reply: Reply) -> ErrorReply:
         """Read an error in whatever form it came."""
         try:
-            data = orjson.loads(body)
+            data = orjson.loads(reply.body)
         except orjson.JSONDecodeError:
             data = None
-        return error_in(data, status, retry_after(headers))
+        return error_in(data, reply.status, retry_after(reply.headers))
+
+    def limits(self, headers: Mapping[str, str]) -> LimitsSeen | None:
+        """Not read yet."""
+        del headers
+        return None
 
 
 def _first(fields: Mapping[str, Any], *names: str) -> Any:

@@ -5,8 +5,15 @@ from typing import Any, Final
 
 import orjson
 
-from workers.providers.dialect import Answer, CutStreamError, ErrorReply, MalformedReplyError
+from broker.records.usage import Usage
+from workers.providers.dialect import (
+    Answer,
+    CutStreamError,
+    MalformedReplyError,
+    Piece,
+)
 from workers.providers.event_stream import EventStream
+from workers.providers.openai_reply import answer_of, error_in, usage_of
 
 _DONE: Final = b"[DONE]"
 _TEXTS: Final = frozenset({"content", "refusal"})
@@ -37,15 +44,22 @@ class ChatAssembler:
         """Whether `[DONE]` has come."""
         return self._done
 
-    def feed(self, data: bytes) -> None:
+    @property
+    def usage(self) -> Usage:
+        """What the last chunk with a usage said."""
+        return usage_of(self._usage)
+
+    def feed(self, data: bytes) -> list[Piece]:
         """Take the next bytes; raises ErrorReply for an error in the stream."""
+        pieces: list[Piece] = []
         for event in self._events.feed(data):
             if self._done:
-                return
+                break
             if event == _DONE:
                 self._done = True
-                return
-            self._chunk(event)
+                break
+            self._chunk(event, pieces)
+        return pieces
 
     def answer(self) -> Answer:
         """The whole answer; raises CutStreamError when some choice has not ended."""
@@ -63,7 +77,7 @@ class ChatAssembler:
         }
         return answer_of(body)
 
-    def _chunk(self, event: bytes) -> None:
+    def _chunk(self, event: bytes, pieces: list[Piece]) -> None:
         try:
             chunk = orjson.loads(event)
         except orjson.JSONDecodeError as error:
@@ -78,16 +92,16 @@ class ChatAssembler:
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         try:
-            for choice in chunk.get("choices") or ():
-                self._delta(choice)
+            pieces.extend(map(self._delta, chunk.get("choices") or ()))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise MalformedReplyError("A chunk of the stream has choices of no known form.") from (
                 error
             )
 
-    def _delta(self, given: dict[str, Any]) -> None:
-        choice = self._choices.setdefault(_place(given.get("index", 0)), _Choice())
-        for name, value in (given.get("delta") or {}).items():
+    def _delta(self, given: dict[str, Any]) -> Piece:
+        index, delta = _place(given.get("index", 0)), given.get("delta") or {}
+        choice = self._choices.setdefault(index, _Choice())
+        for name, value in delta.items():
             if value is None or value in ("", []):
                 choice.fields.setdefault(name, value)
                 continue
@@ -99,6 +113,7 @@ class ChatAssembler:
                 choice.logprobs.setdefault(name, []).extend(value)
         if given.get("finish_reason") is not None:
             choice.finish_reason = str(given["finish_reason"])
+        return Piece(index, delta, choice.finish_reason)
 
 
 @dataclass(slots=True)
@@ -180,58 +195,3 @@ def _place(index: Any) -> int:
     if type(index) is not int or not 0 <= index < _LONGEST_LIST:
         raise ValueError("an index out of place")
     return index
-
-
-def answer_of(body: dict[str, Any]) -> Answer:
-    """Read a whole chat completion; raises MalformedReplyError."""
-    try:
-        first = body["choices"][0]
-        message, reason = first["message"], first["finish_reason"]
-        text, refusal = message.get("content"), message.get("refusal")
-        usage = body.get("usage") or {}
-        tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise MalformedReplyError("The reply is not a chat completion.") from error
-    if reason is None or not (text is None or isinstance(text, str)):
-        raise MalformedReplyError("The reply's first choice has not ended, or holds no text.")
-    refused = None
-    if reason == "content_filter":
-        refused = "content_filter"
-    elif refusal and not text:
-        refused = "model_refusal"
-    return Answer(
-        text=text,
-        body=body,
-        input_tokens=count_of(tokens[0]),
-        output_tokens=count_of(tokens[1]),
-        finish_reason=str(reason),
-        refusal=refused,
-    )
-
-
-def count_of(value: Any) -> int | None:
-    """A number of tokens; None for what is none."""
-    return value if type(value) is int and value >= 0 else None
-
-
-def error_in(data: Any, status: int, retry_after_s: float | None = None) -> ErrorReply:
-    """An error body in any of its forms: nested, in a list, or flat (older vLLM)."""
-    if isinstance(data, list) and data:
-        data = data[0]
-    inner = data.get("error") if isinstance(data, dict) else None
-    if isinstance(inner, str):
-        inner = {"message": inner}
-    if not isinstance(inner, dict):
-        inner = data if isinstance(data, dict) else {}
-    code = inner.get("code")
-    if code is None or isinstance(code, int):  # vLLM repeats the HTTP status there
-        code = inner.get("status") if isinstance(inner.get("status"), str) else None
-    message = inner.get("message")
-    kind = inner.get("type")
-    return ErrorReply(
-        status=status,
-        kind=str(kind)[:64] if kind else "provider_error",
-        code=None if code is None else str(code)[:64],
-        message=str(message)[:500] if message else f"The provider answered with {status}.",
-        retry_after_s=retry_after_s,
-    )

@@ -1,20 +1,21 @@
-"""Dialects by the name that the settings use."""
+"""Dialects by the name that the settings use. A new one is a file and a line here."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from broker.records.errors import UsageError
+from broker.settings.providers import ProviderSettings
 from workers.providers.dialect import Adapter
 from workers.providers.openai import OpenAI
 
-DIALECTS: Final[Mapping[str, Callable[[], Adapter]]] = {"openai": OpenAI}
+DIALECTS: Final[Mapping[str, Callable[[ProviderSettings], Adapter]]] = {"openai": OpenAI}
 
 
-def adapter_for(dialect: str) -> Adapter:
+def adapter_for(provider: ProviderSettings) -> Adapter:
     """A new adapter; raises UsageError for a dialect that does not exist."""
     try:
-        return DIALECTS[dialect]()
+        return DIALECTS[provider.dialect](provider)
     except KeyError:
         raise UsageError(
-            f"There is no dialect {dialect!r}.", mend=f"Known are: {', '.join(DIALECTS)}."
+            f"There is no dialect {provider.dialect!r}.", mend=f"Known are: {', '.join(DIALECTS)}."
         ) from None

@@ -42,7 +42,7 @@ class SimulatorServer:
         prose = Prose()
         self._chunk_every_s = settings.simulator.chunk_every_s
         self.clouds = {
-            name: Cloud(name, provider.models.values(), settings.simulator, prose)
+            name: Cloud(name, {m.name for m in provider.models.values()}, settings.simulator, prose)
             for name, provider in settings.providers.items()
         }
         self._control = Control(self.clouds)

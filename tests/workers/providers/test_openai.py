@@ -7,23 +7,23 @@ import orjson
 import pytest
 
 from broker.records.errors import UsageError
+from broker.settings.providers import ProviderSettings, ServedModel
 from tests.workers.building import work
 from tests.workers.local_provider import completion
-from workers.providers.dialect import ErrorReply, HttpRequest, MalformedReplyError
+from workers.providers.dialect import ErrorReply, HttpRequest, MalformedReplyError, Reply
 from workers.providers.openai import OURS, OpenAI, retry_after
 from workers.providers.registry import adapter_for
 
+ADAPTER = OpenAI(ProviderSettings())
 NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
 
 
-def asked(fields: dict[str, Any], api_key: str | None = None, **given: Any) -> HttpRequest:
+def asked(fields: dict[str, Any], **given: Any) -> HttpRequest:
     """The request of a prompt with exactly these fields."""
     made = work(**given)
     changed = {"fields": fields, "stream": fields.get("stream", False)}
     whole = {name: getattr(made, name) for name in made.__slots__} | changed
-    return OpenAI().request(
-        type(made)(**whole), model="gpt-deployed", api_key=api_key, trace={"x-id": "a"}
-    )
+    return ADAPTER.request(type(made)(**whole), ServedModel(name="gpt-deployed"))
 
 
 def body_of(request: HttpRequest) -> dict[str, Any]:
@@ -95,10 +95,7 @@ class TestRequests:
         assert body_of(image) == {"model": "gpt-deployed", "prompt": "A cat.", "size": "512x512"}
 
     def test_the_key_goes_only_into_its_header(self) -> None:
-        request = asked({"prompt": "Why?"}, api_key="sk-1")
-        assert request.headers["Authorization"] == "Bearer sk-1"
-        assert request.headers["x-id"] == "a"
-        assert b"sk-1" not in request.body
+        assert ADAPTER.key_header("sk-1") == ("Authorization", "Bearer sk-1")
         assert "Authorization" not in asked({"prompt": "Why?"}).headers
 
     def test_a_request_shows_no_prompt_when_it_is_printed(self) -> None:
@@ -107,27 +104,29 @@ class TestRequests:
 
 class TestAnswers:
     def test_a_whole_answer(self) -> None:
-        got = OpenAI().answer(work(), orjson.dumps(completion("Yes.")))
-        assert (got.text, got.input_tokens, got.output_tokens) == ("Yes.", 6, 4)
+        got = ADAPTER.answer(work(), Reply(200, {}, orjson.dumps(completion("Yes."))))
+        assert (got.text, got.usage.input_tokens, got.usage.output_tokens) == ("Yes.", 6, 4)
         assert (got.finish_reason, got.refusal) == ("stop", None)
 
     def test_two_choices_are_both_kept_and_the_first_is_the_text(self) -> None:
         choices = [
             {"index": n, "message": {"content": f"{n}"}, "finish_reason": "stop"} for n in range(2)
         ]
-        got = OpenAI().answer(work(), orjson.dumps(completion(choices=choices)))
+        got = ADAPTER.answer(work(), Reply(200, {}, orjson.dumps(completion(choices=choices))))
         assert (got.text, got.body["choices"]) == ("0", choices)
 
     def test_tool_calls_are_an_answer_without_text(self) -> None:
         calls = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-        got = OpenAI().answer(work(), orjson.dumps(completion(None, message={"tool_calls": calls})))
+        got = ADAPTER.answer(
+            work(), Reply(200, {}, orjson.dumps(completion(None, message={"tool_calls": calls})))
+        )
         assert (got.text, got.refusal) == (None, None)
         assert got.body["choices"][0]["message"]["tool_calls"] == calls
 
     @pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": "6"}, {"prompt_tokens": -1}])
     def test_usage_that_is_no_count_is_unknown(self, usage: object) -> None:
-        got = OpenAI().answer(work(), orjson.dumps(completion(usage=usage)))
-        assert (got.input_tokens, got.output_tokens) == (None, None)
+        got = ADAPTER.answer(work(), Reply(200, {}, orjson.dumps(completion(usage=usage))))
+        assert (got.usage.input_tokens, got.usage.output_tokens) == (None, None)
 
     @pytest.mark.parametrize(
         "body",
@@ -150,21 +149,26 @@ class TestAnswers:
     )
     def test_what_is_no_completion_is_malformed(self, body: bytes) -> None:
         with pytest.raises(MalformedReplyError):
-            OpenAI().answer(work(), body)
+            ADAPTER.answer(work(), Reply(200, {}, body))
 
     @pytest.mark.parametrize("kind", ["embedding", "image"])
     def test_embeddings_and_images_are_answers_without_text(self, kind: str) -> None:
         body = {"data": [{"x": 1}], "usage": {"prompt_tokens": 3, "total_tokens": 3}}
-        got = OpenAI().answer(work(kind=kind), orjson.dumps(body))
-        assert (got.text, got.body, got.input_tokens, got.output_tokens) == (None, body, 3, 0)
+        got = ADAPTER.answer(work(kind=kind), Reply(200, {}, orjson.dumps(body)))
+        assert (got.text, got.body, got.usage.input_tokens, got.usage.output_tokens) == (
+            None,
+            body,
+            3,
+            0,
+        )
         with pytest.raises(MalformedReplyError):
-            OpenAI().answer(work(kind=kind), b'{"data": 7}')
+            ADAPTER.answer(work(kind=kind), Reply(200, {}, b'{"data": 7}'))
 
     @pytest.mark.parametrize("count", ["3", -1, 1.5, None, []])
     def test_a_count_that_is_none_is_unknown_for_every_kind(self, count: object) -> None:
         body = {"data": [], "usage": {"prompt_tokens": count, "output_tokens": count}}
-        got = OpenAI().answer(work(kind="image"), orjson.dumps(body))
-        assert (got.input_tokens, got.output_tokens) == (None, None)
+        got = ADAPTER.answer(work(kind="image"), Reply(200, {}, orjson.dumps(body)))
+        assert (got.usage.input_tokens, got.usage.output_tokens) == (None, None)
 
 
 class TestErrors:
@@ -188,29 +192,29 @@ class TestErrors:
     def test_every_form_is_understood(
         self, body: object, code: str | None, kind: str, message: str | None
     ) -> None:
-        got = OpenAI().error(400, {}, orjson.dumps(body))
+        got = ADAPTER.error(Reply(400, {}, orjson.dumps(body)))
         assert (got.status, got.code, got.type) == (400, code, kind)
         if message is not None:
             assert got.message == message
 
     @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b"{"])
     def test_what_is_no_json_still_has_a_sentence(self, body: bytes) -> None:
-        got = OpenAI().error(502, {}, body)
+        got = ADAPTER.error(Reply(502, {}, body))
         assert (got.code, got.message) == (None, "The provider answered with 502.")
 
     def test_a_long_one_is_cut(self) -> None:
         error = {"error": {"code": "c" * 999, "type": "t" * 999, "message": "m" * 9_999}}
-        got = OpenAI().error(400, {}, orjson.dumps(error))
+        got = ADAPTER.error(Reply(400, {}, orjson.dumps(error)))
         assert got.code is not None
         assert (len(got.code), len(got.type), len(got.message)) == (64, 64, 500)
 
     def test_its_text_is_not_in_what_it_prints(self) -> None:
-        got = OpenAI().error(400, {}, b'{"error": {"message": "MARKER", "type": "t"}}')
+        got = ADAPTER.error(Reply(400, {}, b'{"error": {"message": "MARKER", "type": "t"}}'))
         assert "MARKER" not in str(got)
 
     def test_an_error_with_a_good_status(self) -> None:
         with pytest.raises(ErrorReply) as caught:
-            OpenAI().answer(work(), b'{"error": {"code": "slow_down"}}')
+            ADAPTER.answer(work(), Reply(200, {}, b'{"error": {"code": "slow_down"}}'))
         assert (caught.value.status, caught.value.code) == (200, "slow_down")
 
 
@@ -237,6 +241,6 @@ class TestRetryAfter:
 
 
 def test_a_dialect_that_does_not_exist_is_a_mistake_in_the_settings() -> None:
-    assert isinstance(adapter_for("openai"), OpenAI)
+    assert isinstance(adapter_for(ProviderSettings()), OpenAI)
     with pytest.raises(UsageError, match="no dialect 'klingon'"):
-        adapter_for("klingon")
+        adapter_for(ProviderSettings(dialect="klingon"))

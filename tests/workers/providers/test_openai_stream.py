@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.settings.providers import ProviderSettings
 from tests.workers.building import work
 from tests.workers.local_provider import DONE, USAGE, chunk
 from workers.providers import event_stream
@@ -56,7 +57,11 @@ def choice(index: int, delta: dict[str, Any], finish: str | None = None) -> byte
 class TestSplits:
     def test_every_place_to_cut_once(self) -> None:
         expected = assembled([WHOLE])
-        assert (expected.text, expected.input_tokens, expected.output_tokens) == (TEXT, 6, 4)
+        assert (expected.text, expected.usage.input_tokens, expected.usage.output_tokens) == (
+            TEXT,
+            6,
+            4,
+        )
         assert expected.body["created"] == 5
         assert expected.body["object"] == "chat.completion"
         for at in range(len(WHOLE) + 1):
@@ -111,7 +116,7 @@ class TestContent:
 
     @pytest.mark.parametrize(("n", "wanted"), [(2, 2), (None, 1), (0, 1), ("two", 1), ([], 1)])
     def test_an_odd_number_of_choices_does_not_stop_it(self, n: object, wanted: int) -> None:
-        assembler = OpenAI().assembler(work(fields={"n": n}))
+        assembler = OpenAI(ProviderSettings()).assembler(work(fields={"n": n}))
         for index in range(wanted):
             assembler.feed(choice(index, {"content": "a"}, "stop"))
         assert len(assembler.answer().body["choices"]) == wanted
