@@ -1,8 +1,9 @@
 """What happens after a provider call failed: try again here, move on, or stop.
 
-One table decides, `verdict`; the rest says when the next try is and whether it may be at all.
-Sources: the providers' own documentation (OpenAI's error codes, Azure's content filter, Vertex's
-retriable codes, CoreWeave's 402 and concurrency 429).
+One table decides, `verdict`; the rest says when the next try is and whether it may be at all. Here
+is what holds everywhere: the meaning of HTTP's statuses (RFC 9110, RFC 6585) and the words that
+adapters translate to. What one dialect says in its own words stands beside its adapter, with its
+source.
 """
 
 from collections.abc import Mapping
@@ -45,46 +46,43 @@ class Verdict:
     """For RETRY: so many tries more at the same provider, then MOVE, if there is another one."""
     unhealthy: bool = False
     """It counts against the provider's breaker."""
+    spent: bool = False
+    """Credit or quota is used up: nothing works there until somebody acts, so it is stopped and
+    probed slowly."""
 
+
+CONCURRENCY_LIMIT: Final = "concurrency_limit"
+"""Our code for a 429 that means too many calls at the same time, not too many in a minute: fewer in
+flight help, waiting alone does not."""
 
 _RATE: Final = Verdict(Action.RETRY, in_place=3)
 _SICK: Final = Verdict(Action.RETRY, in_place=1, unhealthy=True)
 _BUSY: Final = Verdict(Action.RETRY, in_place=2)
 _AWAY: Final = Verdict(Action.MOVE, unhealthy=True)
+_SPENT: Final = Verdict(Action.MOVE, unhealthy=True, spent=True)
 _MOVE: Final = Verdict(Action.MOVE)
 _REFUSED: Final = Verdict(Action.REFUSED)
 _FAILED: Final = Verdict(Action.FAILED)
 
 _BY_CODE: Final[Mapping[str, Verdict]] = {
     # Out of money, or the key is wrong: nothing works here, but elsewhere it may.
-    "insufficient_quota": _AWAY,
-    "credit_balance_exhausted": _AWAY,
-    "organization_spend_limit_exceeded": _AWAY,
-    "project_spend_limit_exceeded": _AWAY,
-    "organization_usage_limit_exceeded": _AWAY,
-    "billing_hard_limit_reached": _AWAY,
+    "insufficient_quota": _SPENT,
     "invalid_api_key": _AWAY,
     # Pressure that passes.
     "rate_limit_exceeded": _RATE,
-    "slow_down": _RATE,
-    "server_is_overloaded": _SICK,
+    CONCURRENCY_LIMIT: _RATE,
     # The content was judged: not tried again, and not carried to a provider that might not judge.
     "content_filter": _REFUSED,
-    "content_policy_violation": _REFUSED,
-    "ResponsibleAIPolicyViolation": _REFUSED,
-    "moderation_blocked": _REFUSED,
     # The prompt does not fit this model here; another provider's may be larger.
     "context_length_exceeded": _MOVE,
-    "exceed_context_size_error": _MOVE,
-    # The deployment is missing here; the provider's other models may be fine.
+    # The model is missing here; the provider's other models may be fine.
     "model_not_found": _MOVE,
-    "DeploymentNotFound": _MOVE,
 }
 
 _BY_STATUS: Final[Mapping[int, Verdict]] = {
     400: _FAILED,
     401: _AWAY,
-    402: _AWAY,
+    402: _SPENT,
     403: _AWAY,
     404: _MOVE,
     405: _MOVE,
@@ -205,6 +203,8 @@ class Step:
     """For the route and the journal: words and figures, without the prompt."""
     unhealthy: bool = False
     """It counts against the provider's breaker."""
+    spent: bool = False
+    """The provider's credit or quota is used up: as in `Verdict`."""
 
 
 def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float) -> Step:
@@ -218,10 +218,10 @@ def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float)
     what = named(failure)
     action = row.action
     if action in (Action.REFUSED, Action.FAILED):
-        return Step(action, why=what, unhealthy=row.unhealthy)
+        return Step(action, 0.0, what, row.unhealthy, row.spent)
     if failure.calls >= rules.max_calls:
         why = f"{what}, after {failure.calls} calls of {rules.max_calls}"
-        return Step(Action.FAILED, why=why, unhealthy=row.unhealthy)
+        return Step(Action.FAILED, 0.0, why, row.unhealthy, row.spent)
     if action is Action.RETRY:
         pause = backoff(failure.calls_here, rules, jitter)
         asked = failure.retry_after_s
@@ -234,9 +234,9 @@ def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float)
             # Never before the time the provider named; the jitter spreads those it named it to.
             pause = pause if asked is None else max(0.0, asked) + rules.base_s * jitter
             if failure.deadline is None or now + pause < failure.deadline:
-                return Step(Action.RETRY, pause, what, row.unhealthy)
+                return Step(Action.RETRY, pause, what, row.unhealthy, row.spent)
             what = f"{what}, no time left for a pause of {pause:.1f} s"
-    return Step(Action.MOVE, why=what, unhealthy=row.unhealthy)
+    return Step(Action.MOVE, 0.0, what, row.unhealthy, row.spent)
 
 
 def backoff(tries: int, rules: RetryRules, jitter: float) -> float:

@@ -10,6 +10,7 @@ from broker.core.retries import (
     Failure,
     RetryRules,
     Transport,
+    Verdict,
     backoff,
     next_step,
     verdict,
@@ -35,16 +36,14 @@ failures = st.builds(
     ("status", "code", "expected", "unhealthy"),
     [
         (429, "rate_limit_exceeded", Action.RETRY, False),
-        (429, "slow_down", Action.RETRY, False),
+        (429, "concurrency_limit", Action.RETRY, False),
         (429, None, Action.RETRY, False),
         (429, "insufficient_quota", Action.MOVE, True),
-        (429, "organization_usage_limit_exceeded", Action.MOVE, True),
         (402, None, Action.MOVE, True),
         (401, "invalid_api_key", Action.MOVE, True),
         (403, None, Action.MOVE, True),
-        (404, "DeploymentNotFound", Action.MOVE, False),
+        (404, "model_not_found", Action.MOVE, False),
         (400, "content_filter", Action.REFUSED, False),
-        (400, "ResponsibleAIPolicyViolation", Action.REFUSED, False),
         (400, "context_length_exceeded", Action.MOVE, False),
         (400, None, Action.FAILED, False),
         (418, None, Action.FAILED, False),
@@ -52,7 +51,7 @@ failures = st.builds(
         (408, None, Action.RETRY, False),
         (409, None, Action.RETRY, False),
         (500, None, Action.RETRY, True),
-        (503, "server_is_overloaded", Action.RETRY, True),
+        (503, None, Action.RETRY, True),
         (504, None, Action.RETRY, True),
         (599, None, Action.RETRY, True),
         (302, None, Action.MOVE, True),
@@ -62,6 +61,25 @@ failures = st.builds(
 def test_the_table(status: int | None, code: str | None, expected: Action, unhealthy: bool) -> None:  # noqa: FBT001 - a column of the table
     row = verdict(status, code)
     assert (row.action, row.unhealthy) == (expected, unhealthy)
+
+
+@pytest.mark.parametrize("calls", [1, RULES.max_calls])
+@pytest.mark.parametrize(("status", "code"), [(402, None), (429, "insufficient_quota")])
+def test_spent_credit_is_told_apart_from_pressure_also_by_the_last_call(
+    status: int, code: str | None, calls: int
+) -> None:
+    step = next_step(Failure(status, code, calls=calls), RULES, now=0, jitter=0.5)
+    assert step.spent
+    assert not next_step(Failure(429, calls=calls), RULES, now=0, jitter=0.5).spent
+
+
+def test_a_dialects_rows_go_before_and_leave_the_rest_as_it_is() -> None:
+    own = Verdict(Action.MOVE, spent=True)
+    table = COMMON.with_rows({"slow_down": own}, {418: own})
+    assert verdict(429, "slow_down", table=table) is own
+    assert verdict(418, None, table=table) is own
+    assert verdict(503, None, table=table) == verdict(503, None)
+    assert verdict(429, "slow_down") == verdict(429, None)
 
 
 @pytest.mark.parametrize("transport", Transport)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import uvloop
@@ -222,7 +222,7 @@ def bench(
         journal=journal,
         wait_for_journal=wait_for_journal,
         breaker=Breaker(breaker or BreakerRules()),
-        rules=rules or RetryRules(base_s=0.01, cap_s=0.05),
+        rules=replace(rules or RetryRules(base_s=0.01, cap_s=0.05), table=OpenAI.retries),
         mover=Mover(
             catalog=Catalog({MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}),
             rules=RoutingRules(dict.fromkeys(LANES, 1.0), max_moves=max_moves),

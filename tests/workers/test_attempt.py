@@ -17,6 +17,7 @@ from tests.workers.building import Bench, bench, job, on_loop, report, until, wo
 from workers.ends import End, Finish, Move, Rest
 from workers.exchange import CallLimits
 from workers.job import Job
+from workers.providers.openai import OpenAI
 from workers.ticket import Ticket
 
 SHORT = CallLimits(connect=2.0, first_byte=3.0, between_bytes=3.0, total=9.0)
@@ -78,10 +79,10 @@ class TestTheTableOverHttp:
         assert (ended.http_status, ended.code) == (status, str(status))
         assert made.breaker._row == COMMON.by_status[status].unhealthy  # noqa: SLF001 - what it counted
 
-    @pytest.mark.parametrize("code", COMMON.by_code)
+    @pytest.mark.parametrize("code", OpenAI.retries.by_code)
     def test_each_code_goes_before_its_status(self, code: str) -> None:
         end, made, _ = once(says.error(418, code))
-        assert expected_of(COMMON.by_code[code], end)
+        assert expected_of(OpenAI.retries.by_code[code], end)
         assert made.journal.of("ended")[0].code == code
 
     @pytest.mark.parametrize(("status", "action"), [(302, Action.MOVE), (599, Action.RETRY)])

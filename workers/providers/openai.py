@@ -3,15 +3,12 @@
 https://platform.openai.com/docs/api-reference; error forms as facts of the providers' SDKs.
 """
 
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import orjson
 
-from broker.core.retries import COMMON, RetryTable
+from broker.core.retries import RetryTable
 from broker.records.usage import Usage
 from broker.records.work import Work
 from broker.settings.providers import ProviderSettings, ServedModel
@@ -24,8 +21,10 @@ from workers.providers.dialect import (
     MalformedReplyError,
     Reply,
 )
-from workers.providers.openai_reply import answer_of, count_of, error_in
+from workers.providers.openai_errors import OPENAI, error_in
+from workers.providers.openai_reply import answer_of, count_of
 from workers.providers.openai_stream import ChatAssembler
+from workers.providers.rate_headers import limits_of, retry_after
 
 PATHS: Final[Mapping[str, str]] = {
     "chat": "/chat/completions",
@@ -49,7 +48,7 @@ the sender and never leaves for a provider; every other field is passed on as it
 class OpenAI:
     """The adapter; without state."""
 
-    retries: RetryTable = COMMON
+    retries: RetryTable = OPENAI
     root: str = "/v1"
 
     def __init__(self, provider: ProviderSettings) -> None:
@@ -123,9 +122,8 @@ class OpenAI:
         return error_in(data, reply.status, retry_after(reply.headers))
 
     def limits(self, headers: Mapping[str, str]) -> LimitsSeen | None:
-        """Not read yet."""
-        del headers
-        return None
+        """As `x-ratelimit-*` says."""
+        return limits_of(headers)
 
 
 def _first(fields: Mapping[str, Any], *names: str) -> Any:
@@ -136,32 +134,3 @@ def _messages(fields: Mapping[str, Any]) -> Any:
     if fields.get("messages") is not None:
         return fields["messages"]
     return [{"role": "user", "content": _first(fields, "prompt", "input")}]
-
-
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait as the provider asks: `retry-after-ms`, else `retry-after` (seconds, date).
-
-    None when it does not ask, or asks for nothing that can be understood.
-    """
-    exact = _seconds(headers.get("retry-after-ms"))
-    if exact is not None:
-        return exact / 1000
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    plain = _seconds(text)
-    if plain is not None:
-        return plain
-    try:
-        wait = parsedate_to_datetime(text) - (now or datetime.now(UTC))
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, wait.total_seconds())
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None else -1.0
-    except ValueError:
-        return None
-    return number if 0 <= number < math.inf else None

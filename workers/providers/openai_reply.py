@@ -1,9 +1,9 @@
-"""What is in OpenAI's replies: whole answers, counts, and errors in any of their forms."""
+"""What is in OpenAI's replies: whole answers and counts."""
 
 from typing import Any
 
 from broker.records.usage import Usage
-from workers.providers.dialect import Answer, ErrorReply, MalformedReplyError
+from workers.providers.dialect import Answer, MalformedReplyError
 
 
 def answer_of(body: dict[str, Any]) -> Answer:
@@ -47,26 +47,3 @@ def usage_of(given: Any) -> Usage:
 def count_of(value: Any) -> int | None:
     """A number of tokens; None for what is none."""
     return value if type(value) is int and value >= 0 else None
-
-
-def error_in(data: Any, status: int, retry_after_s: float | None = None) -> ErrorReply:
-    """An error body in any of its forms: nested, in a list, or flat (older vLLM)."""
-    if isinstance(data, list) and data:
-        data = data[0]
-    inner = data.get("error") if isinstance(data, dict) else None
-    if isinstance(inner, str):
-        inner = {"message": inner}
-    if not isinstance(inner, dict):
-        inner = data if isinstance(data, dict) else {}
-    code = inner.get("code")
-    if code is None or isinstance(code, int):  # vLLM repeats the HTTP status there
-        code = inner.get("status") if isinstance(inner.get("status"), str) else None
-    message = inner.get("message")
-    kind = inner.get("type")
-    return ErrorReply(
-        status=status,
-        kind=str(kind)[:64] if kind else "provider_error",
-        code=None if code is None else str(code)[:64],
-        message=str(message)[:500] if message else f"The provider answered with {status}.",
-        retry_after_s=retry_after_s,
-    )

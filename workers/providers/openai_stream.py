@@ -13,7 +13,8 @@ from workers.providers.dialect import (
     Piece,
 )
 from workers.providers.event_stream import EventStream
-from workers.providers.openai_reply import answer_of, error_in, usage_of
+from workers.providers.openai_errors import error_in
+from workers.providers.openai_reply import answer_of, usage_of
 
 _DONE: Final = b"[DONE]"
 _TEXTS: Final = frozenset({"content", "refusal"})

@@ -11,7 +11,8 @@ from broker.settings.providers import ProviderSettings, ServedModel
 from tests.workers.building import work
 from tests.workers.local_provider import completion
 from workers.providers.dialect import ErrorReply, HttpRequest, MalformedReplyError, Reply
-from workers.providers.openai import OURS, OpenAI, retry_after
+from workers.providers.openai import OURS, OpenAI
+from workers.providers.rate_headers import retry_after
 from workers.providers.registry import adapter_for
 
 ADAPTER = OpenAI(ProviderSettings())
