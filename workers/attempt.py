@@ -176,6 +176,7 @@ class Attempts:
             code=None if result.transport is not None else result.code,
             transport=result.transport,
             retry_after_s=result.retry_after_s,
+            should_retry=result.should_retry,
             calls=job.calls,
             calls_here=job.calls_here,
             deadline=job.work.deadline,

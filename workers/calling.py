@@ -4,7 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import aiohttp
@@ -54,6 +54,7 @@ class CallResult:
     message: str = field(repr=False, default="")
     transport: Transport | None = None
     retry_after_s: float | None = None
+    should_retry: bool | None = None
     expired: bool = False
     per_token_s: float | None = None
     usage: Usage = _NOTHING_USED
@@ -153,6 +154,7 @@ class ProviderClient:
                 kind=error.type,
                 message=error.message,
                 retry_after_s=error.retry_after_s,
+                should_retry=error.should_retry,
                 usage=_used(stream),
                 limits=self._limits_of(exchange),
             )
@@ -206,11 +208,15 @@ class ProviderClient:
         ):
             exchange.answered(reply.status, reply.headers)
             if stream is not None and reply.status < _ERRORS_FROM:
-                return await read_stream(exchange, timer, stream, reply)
+                return self._noted(await read_stream(exchange, timer, stream, reply), reply.headers)
             whole = Reply(reply.status, reply.headers, await read_whole(exchange, timer, reply))
             if reply.status >= _ERRORS_FROM:
                 raise self._adapter.error(whole)
-            return self._adapter.answer(prepared.work, whole)
+            return self._noted(self._adapter.answer(prepared.work, whole), reply.headers)
+
+    def _noted(self, answer: Answer, headers: Mapping[str, str]) -> Answer:
+        notes = self._adapter.notes(headers)
+        return replace(answer, notes={**answer.notes, **notes}) if notes else answer
 
 
 def _used(stream: Streaming | None) -> Usage:

@@ -7,7 +7,7 @@ source.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -80,26 +80,13 @@ _BY_CODE: Final[Mapping[str, Verdict]] = {
 }
 
 _BY_STATUS: Final[Mapping[int, Verdict]] = {
-    400: _FAILED,
-    401: _AWAY,
+    **dict.fromkeys((400, 415, 422), _FAILED),
+    **dict.fromkeys((401, 403, 501), _AWAY),
     402: _SPENT,
-    403: _AWAY,
-    404: _MOVE,
-    405: _MOVE,
-    408: _BUSY,
-    409: _BUSY,
-    410: _MOVE,
-    413: _MOVE,
-    415: _FAILED,
-    422: _FAILED,
-    425: _BUSY,
+    **dict.fromkeys((404, 405, 410, 413), _MOVE),
+    **dict.fromkeys((408, 409, 425), _BUSY),
     429: _RATE,
-    500: _SICK,
-    501: _AWAY,
-    502: _SICK,
-    503: _SICK,
-    504: _SICK,
-    529: _SICK,
+    **dict.fromkeys((500, 502, 503, 504, 529), _SICK),
 }
 
 BY_TRANSPORT: Final[Mapping[Transport, Verdict]] = {
@@ -182,6 +169,8 @@ class Failure:
     transport: Transport | None = None
     retry_after_s: float | None = None
     """What the provider asked for, `retry-after-ms` before `retry-after`; None when it did not."""
+    should_retry: bool | None = None
+    """What the provider itself says of another try; None when it says nothing."""
     calls: int = 1
     """Calls made for this prompt so far, over all providers, this one included."""
     calls_here: int = 1
@@ -214,7 +203,9 @@ def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float)
     when its pause is over; without it the work moves, or, when alone, pauses again. A retry that
     would begin after the deadline becomes a move at once.
     """
-    row = verdict(failure.status, failure.code, failure.transport, rules.table)
+    row = _as_told(
+        verdict(failure.status, failure.code, failure.transport, rules.table), failure.should_retry
+    )
     what = named(failure)
     action = row.action
     if action in (Action.REFUSED, Action.FAILED):
@@ -237,6 +228,18 @@ def next_step(failure: Failure, rules: RetryRules, *, now: float, jitter: float)
                 return Step(Action.RETRY, pause, what, row.unhealthy, row.spent)
             what = f"{what}, no time left for a pause of {pause:.1f} s"
     return Step(Action.MOVE, 0.0, what, row.unhealthy, row.spent)
+
+
+def _as_told(row: Verdict, should_retry: bool | None) -> Verdict:  # noqa: FBT001 - its one subject
+    """The row after the provider's own word: no retry where it says no, one where it says yes.
+
+    What was judged, and what is spent, it cannot change: another call would be judged again.
+    """
+    if should_retry is False and row.action is Action.RETRY:
+        return replace(row, action=Action.MOVE)
+    if should_retry and row.action in (Action.MOVE, Action.FAILED) and not row.spent:
+        return replace(row, action=Action.RETRY, in_place=1)
+    return row
 
 
 def backoff(tries: int, rules: RetryRules, jitter: float) -> float:

@@ -82,6 +82,29 @@ def test_a_dialects_rows_go_before_and_leave_the_rest_as_it_is() -> None:
     assert verdict(429, "slow_down") == verdict(429, None)
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "told", "expected"),
+    [
+        (503, None, None, Action.RETRY),
+        (503, None, False, Action.MOVE),
+        (429, "rate_limit_exceeded", False, Action.MOVE),
+        (400, None, True, Action.RETRY),
+        (404, None, True, Action.RETRY),
+        (400, None, False, Action.FAILED),
+        (400, "content_filter", True, Action.REFUSED),
+        (429, "insufficient_quota", True, Action.MOVE),
+    ],
+)
+def test_the_providers_own_word_on_another_try_is_kept(
+    status: int,
+    code: str | None,
+    told: bool | None,  # noqa: FBT001 - a column of the table
+    expected: Action,
+) -> None:
+    failure = Failure(status, code, should_retry=told)
+    assert next_step(failure, RULES, now=0, jitter=0.5).action is expected
+
+
 @pytest.mark.parametrize("transport", Transport)
 def test_a_call_without_a_whole_answer_counts_against_the_provider(transport: Transport) -> None:
     row = verdict(200, "content_filter", transport)

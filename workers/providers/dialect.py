@@ -105,6 +105,7 @@ class ErrorReply(Exception):  # noqa: N818 - a reply of the provider, not a faul
         code: str | None,
         message: str,
         retry_after_s: float | None = None,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(f"{status} {code or kind}")
         self.status = status
@@ -112,6 +113,8 @@ class ErrorReply(Exception):  # noqa: N818 - a reply of the provider, not a faul
         self.code = code
         self.message = message
         self.retry_after_s = retry_after_s
+        self.should_retry = should_retry
+        """What the provider itself says of another try; None when it says nothing."""
 
 
 class Assembler(Protocol):
@@ -168,3 +171,6 @@ class Adapter(Protocol):
 
     def limits(self, headers: Mapping[str, str]) -> LimitsSeen | None:
         """What the headers of any reply say of limits; None when they say nothing."""
+
+    def notes(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """What the headers of a good reply say for `Answer.notes`; mostly nothing."""

@@ -24,7 +24,7 @@ from workers.providers.dialect import (
 from workers.providers.openai_errors import OPENAI, error_in
 from workers.providers.openai_reply import answer_of, count_of
 from workers.providers.openai_stream import ChatAssembler
-from workers.providers.rate_headers import limits_of, retry_after
+from workers.providers.rate_headers import limits_of, retry_after, should_retry
 
 PATHS: Final[Mapping[str, str]] = {
     "chat": "/chat/completions",
@@ -119,11 +119,18 @@ class OpenAI:
             data = orjson.loads(reply.body)
         except orjson.JSONDecodeError:
             data = None
-        return error_in(data, reply.status, retry_after(reply.headers))
+        error = error_in(data, reply.status, retry_after(reply.headers))
+        error.should_retry = should_retry(reply.headers)
+        return error
 
     def limits(self, headers: Mapping[str, str]) -> LimitsSeen | None:
         """As `x-ratelimit-*` says."""
         return limits_of(headers)
+
+    def notes(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Nothing."""
+        del headers
+        return {}
 
 
 def _first(fields: Mapping[str, Any], *names: str) -> Any:
