@@ -12,7 +12,7 @@ from broker.core.retries import Action, Failure, RetryRules, Step, named, next_s
 from broker.core.routing import Decision, NoDecision
 from broker.records import completion as completions
 from broker.records.calls import CallEvent, Outcome
-from broker.records.completion import Completion, encode_completion
+from broker.records.completion import encode_completion
 from broker.records.errors import UsageError, WeighbridgeError
 from broker.telemetry.logs import get_logger
 from workers.calling import CallResult, Prepared, ProviderClient
@@ -146,15 +146,13 @@ class Attempts:
             error = completions.Failure(
                 "refused", answer.refusal, "The provider refused to answer.", result.status
             )
+        self._note(job, "ok" if error is None else "stop", result, answer.refusal)
         completion = self.endings.completion(
             job,
             "succeeded" if error is None else "refused",
             time.time(),
             answer=answer,
             error=error,
-        )
-        self._note(
-            job, "ok" if error is None else "stop", result, answer.refusal, answered=completion
         )
         value = encode_completion(completion)
         if len(value) > self.max_record_bytes:
@@ -231,11 +229,11 @@ class Attempts:
         outcome: Outcome,
         result: CallResult,
         code: str | None = None,
-        *,
-        answered: Completion | None = None,
     ) -> None:
-        """Write the end of a call into the journal and the metrics."""
+        """Write the end of a call into the journal, the metrics and the job's bill."""
         work, first = job.work, result.first_token_s
+        spent = self.endings.spent(work.model, result.ended(work.input_tokens))
+        job.cost = job.cost.plus(spent.cost)
         self.tallies.called(job.lane, outcome, code or "", result.seconds)
         self.journal.ended(
             CallEvent(
@@ -251,8 +249,9 @@ class Attempts:
                 code=code,
                 ms=round(result.seconds * 1000),
                 first_token_ms=None if first is None else round(first * 1000),
-                input_tokens=None if answered is None else answered.input_tokens,
-                output_tokens=None if answered is None else answered.output_tokens,
-                cost_usd=None if answered is None else answered.cost_usd,
+                input_tokens=spent.usage.input_tokens,
+                output_tokens=spent.usage.output_tokens,
+                cost_usd=spent.cost.usd,
+                cost_estimated=spent.cost.estimated,
             )
         )

@@ -10,6 +10,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from broker.core.call_costs import EndedCall
 from broker.core.retries import Transport
 from broker.records.usage import Usage
 from broker.records.work import Work
@@ -26,7 +27,7 @@ from workers.providers.dialect import (
     MalformedReplyError,
     Reply,
 )
-from workers.reply_reading import OnPieces, Streaming, read_stream, read_whole
+from workers.reply_reading import OnPieces, Streaming, read_stream, read_whole, received
 
 _BIG_BODY: Final = 1024 * 1024
 _ERRORS_FROM: Final = 300
@@ -60,6 +61,21 @@ class CallResult:
     usage: Usage = _NOTHING_USED
     """Also of a call that failed, as far as the provider said."""
     limits: LimitsSeen | None = None
+    received_tokens: int = 0
+    """About so many of the answer came, where the usage does not say."""
+
+    def ended(self, counted_input: int) -> EndedCall:
+        """What of it matters for its cost; `counted_input` is our own count of the prompt."""
+        return EndedCall(
+            usage=self.usage,
+            counted_input=counted_input,
+            received_tokens=self.received_tokens,
+            answered=self.answer is not None,
+            sent=not self.expired or self.transport is not None,
+            status=self.status,
+            code=self.code,
+            transport=self.transport,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,7 @@ class ProviderClient:
                 should_retry=error.should_retry,
                 usage=_used(stream),
                 limits=self._limits_of(exchange),
+                received_tokens=received(stream),
             )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             transport, expired = exchange.failed_by(error)
@@ -173,6 +190,7 @@ class ProviderClient:
                 per_token_s=exchange.per_token_s(answer.usage.output_tokens),
                 usage=answer.usage,
                 limits=self._limits_of(exchange),
+                received_tokens=received(stream, answer),
             )
         return CallResult(
             seconds=time.monotonic() - began,
@@ -185,6 +203,7 @@ class ProviderClient:
             expired=expired,
             usage=_used(stream),
             limits=self._limits_of(exchange),
+            received_tokens=received(stream),
         )
 
     def _limits_of(self, exchange: Exchange) -> LimitsSeen | None:

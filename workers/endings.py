@@ -6,6 +6,7 @@ from typing import Final
 
 import orjson
 
+from broker.core.call_costs import EndedCall, Spent, spent_by
 from broker.core.lanes import LanePlan
 from broker.core.prices import UNKNOWN, Prices
 from broker.log.completion_place import completion_place
@@ -17,6 +18,7 @@ from broker.records.headers import completion_headers
 from broker.records.ids import is_valid_id
 from broker.records.incoming import Source
 from broker.records.times import from_rfc3339, to_rfc3339
+from broker.records.usage import Usage
 from broker.records.work import RouteStep, Work, encode_work, work_headers
 from workers.job import Job, Place, UnreadableWork
 from workers.providers.dialect import Answer
@@ -56,6 +58,10 @@ class Endings:
         self._prices = prices
         self._models = models
 
+    def spent(self, model: str, call: EndedCall) -> Spent:
+        """What a call for this alias cost here."""
+        return spent_by(call, self._prices.get(model, UNKNOWN))
+
     def completion(
         self,
         job: Job,
@@ -67,14 +73,8 @@ class Endings:
     ) -> Completion:
         """The completion of a job that ends at `now`; a refusal keeps the provider's body."""
         work = job.work
-        tokens_in = tokens_out = 0
-        cost = None
-        if answer is not None:
-            usage = answer.usage
-            if usage.input_tokens is None:
-                usage = replace(usage, input_tokens=work.input_tokens)
-            tokens_in, tokens_out = usage.input_tokens or 0, usage.output_tokens or 0
-            cost = self._prices.get(work.model, UNKNOWN).cost(usage)
+        usage = Usage() if answer is None else answer.usage
+        cost = job.whole_cost
         began = now if job.first_call_at is None else job.first_call_at
         return Completion(
             id=work.id,
@@ -86,9 +86,10 @@ class Endings:
             provider_model=self._models.get(work.model, ""),
             lane=job.lane,
             weight=work.weight,
-            input_tokens=tokens_in or work.input_tokens,
-            output_tokens=tokens_out,
-            cost_usd=cost,
+            input_tokens=usage.input_tokens or work.input_tokens,
+            output_tokens=usage.output_tokens or 0,
+            cost_usd=cost.usd,
+            cost_estimated=cost.estimated,
             accepted_at=work.accepted_at,
             completed_at=now,
             queued_ms=max(0, round((began - work.accepted_at) * 1000)),
@@ -124,7 +125,13 @@ class Endings:
 
     def moved(self, job: Job, to: str, reason: str, now: float) -> Unit:
         """The unit that hands the work to another provider."""
-        work = job.work.moved(RouteStep(to, reason, now), attempt=job.calls)
+        cost = job.whole_cost
+        work = job.work.moved(
+            RouteStep(to, reason, now),
+            attempt=job.calls,
+            cost_usd=cost.usd,
+            cost_estimated=cost.estimated,
+        )
         lanes = self._deployment.work_lanes[to].partitions
         own = lanes[job.lane]
         output = Output(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from broker.core.lanes import Lane
+from broker.core.prices import NOTHING, Cost
 from broker.records.incoming import Headers
 from broker.records.work import Work
 
@@ -33,7 +34,8 @@ class Job:
     """Work with its place. `size` is the record's bytes; times are unix seconds.
 
     `calls` counts provider calls over all providers and processes that are known of, `calls_here`
-    those since the work came to this provider in this process, `provider_s` their time.
+    those since the work came to this provider in this process, `provider_s` their time and `cost`
+    what they cost.
     """
 
     place: Place
@@ -43,12 +45,18 @@ class Job:
     calls: int
     calls_here: int = 0
     provider_s: float = 0.0
+    cost: Cost = NOTHING
     first_call_at: float | None = None
     state: JobState = JobState.WAITING
     retries: bool = False
     """The next call repeats one that failed here, so that it needs the budget's leave."""
     last_failure: str = ""
     """What the last call failed of, in words for the route."""
+
+    @property
+    def whole_cost(self) -> Cost:
+        """Of all calls that are known of: those that came with the work, and those here."""
+        return Cost(self.work.cost_usd, self.work.cost_estimated).plus(self.cost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,33 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 import aiohttp
 
+from broker.core.token_estimate import estimate_tokens
 from workers.exchange import Exchange
 from workers.providers.dialect import Answer, Assembler, MalformedReplyError, Piece
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 """Longest reply that is read; a provider that never ends must not fill the memory."""
 
+_ASCII: Final = 0.25
+_OTHER: Final = 0.7
+"""Tokens for each character, about: English and code, and most other scripts."""
+
 OnPieces = Callable[[Sequence[Piece]], None]
 """Told what a stream brings, as it comes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Streaming:
-    """A streamed answer on its way."""
+    """A streamed answer on its way. `received_tokens` of it have come, about."""
 
     assembler: Assembler
     on_pieces: OnPieces | None
+    received_tokens: float = 0.0
 
 
 async def read_stream(
@@ -44,9 +51,33 @@ async def read_stream(
         pieces = assembler.feed(data)
         if assembler.begun:
             exchange.token()
-        if pieces and on_pieces is not None:
-            on_pieces(pieces)
+        if pieces:
+            stream.received_tokens += tokens_in(pieces)
+            if on_pieces is not None:
+                on_pieces(pieces)
     return assembler.answer()
+
+
+def tokens_in(pieces: Sequence[Piece]) -> float:
+    """About how many tokens are in these; it must cost next to nothing for each of them."""
+    tokens = 0.0
+    for piece in pieces:
+        for name, value in piece.delta.items():
+            if isinstance(value, str):
+                if name != "role":
+                    tokens += len(value) * (_ASCII if value.isascii() else _OTHER)
+            elif isinstance(value, list):  # calls of tools: their arguments are all that is long
+                tokens += len(value)
+    return tokens
+
+
+def received(stream: Streaming | None, answer: Answer | None = None) -> int:
+    """About how many tokens came of an answer whose usage does not say."""
+    if answer is not None and answer.usage.output_tokens is not None:
+        return 0
+    if stream is not None:
+        return ceil(stream.received_tokens)
+    return estimate_tokens(answer.text) if answer is not None and answer.text else 0
 
 
 async def read_whole(

@@ -34,11 +34,14 @@ class CallEvent:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    """None where it is not known."""
+    cost_estimated: bool | None = None
+    """Whether the cost was worked out from our own counts, as the provider did not tell its own."""
 
 
 _ENDED = (
     *("outcome", "http_status", "code", "ms", "first_token_ms", "input_tokens"),
-    *("output_tokens", "cost_usd"),
+    *("output_tokens", "cost_usd", "cost_estimated"),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
+from broker.records.data_refs import DataRef, data_ref_of
 from broker.records.errors import BadRecordError
 from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.work import RouteStep
@@ -25,21 +26,13 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class DataRef:
-    """A result that lies in the claim-check store. `size` is bytes, `sha256` hex."""
-
-    url: str
-    size: int
-    sha256: str
-    media_type: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
 class Completion:
     """How a prompt ended. Times are unix seconds; `queued_ms` and `provider_ms` milliseconds.
 
-    `calls` counts every provider call made for the prompt. `cost_usd` is None where no price is
-    known.
+    `calls` counts every provider call made for the prompt that is known of. `cost_usd` is what
+    these calls cost together, also those that failed and those at other providers; None where
+    nothing of it is known, 0 where none was made. `cost_estimated`: a part of it was estimated, or
+    is not known and left out. A call that a crash cut off is known to the journal only.
     """
 
     id: str
@@ -65,6 +58,7 @@ class Completion:
     text: str | None = field(repr=False, default=None)
     body: Mapping[str, Any] | None = field(repr=False, default=None)
     data: DataRef | None = None
+    cost_estimated: bool = False
 
 
 def encode_completion(completion: Completion) -> bytes:
@@ -83,6 +77,7 @@ def encode_completion(completion: Completion) -> bytes:
         "input_tokens": completion.input_tokens,
         "output_tokens": completion.output_tokens,
         "cost_usd": completion.cost_usd,
+        "cost_estimated": completion.cost_estimated,
         "accepted_at": to_rfc3339(completion.accepted_at),
         "completed_at": to_rfc3339(completion.completed_at),
         "queued_ms": completion.queued_ms,
@@ -100,12 +95,7 @@ def encode_completion(completion: Completion) -> bytes:
         "metadata": completion.metadata,
     }
     if data is not None:
-        value |= {
-            "dataref": data.url,
-            "dataref_size": data.size,
-            "dataref_sha256": data.sha256,
-            "dataref_type": data.media_type,
-        }
+        value |= data.as_json()
     return orjson.dumps({**value, "text": completion.text, "body": completion.body})
 
 
@@ -123,14 +113,8 @@ def decode_completion(value: bytes | None) -> Completion:
                 for step in data["route"]
             ),
             error=None if error is None else Failure(**error),
-            data=DataRef(
-                data["dataref"],
-                data["dataref_size"],
-                data["dataref_sha256"],
-                data["dataref_type"],
-            )
-            if "dataref" in data
-            else None,
+            data=data_ref_of(data) if "dataref" in data else None,
+            cost_estimated=data.get("cost_estimated") is True,
         )
     except (KeyError, TypeError, ValueError) as problem:
         raise BadRecordError(

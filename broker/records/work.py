@@ -31,7 +31,9 @@ class Work:
     """What a worker needs to answer one prompt.
 
     `weight` is in token units; `attempt` counts the provider calls begun before this record was
-    written; `route` ends with the provider whose topic this is. Times are unix seconds.
+    written, `cost_usd` what is known of their cost (None: nothing of it; `cost_estimated`: a part
+    of it was estimated or is not known); `route` ends with the provider whose topic this is. Times
+    are unix seconds.
     """
 
     id: str
@@ -54,15 +56,30 @@ class Work:
     fields: Mapping[str, Any] = field(repr=False)
     metadata: Mapping[str, str] = field(repr=False)
     headers: Headers = field(repr=False, default=())
+    cost_usd: float | None = 0.0
+    cost_estimated: bool = False
 
     @property
     def moves(self) -> int:
         """How often the work has changed its provider."""
         return len(self.route) - 1
 
-    def moved(self, step: RouteStep, *, attempt: int) -> "Work":
-        """The same work on its way to another provider."""
-        return replace(self, route=(*self.route, step), attempt=attempt)
+    def moved(
+        self,
+        step: RouteStep,
+        *,
+        attempt: int,
+        cost_usd: float | None = 0.0,
+        cost_estimated: bool = False,
+    ) -> "Work":
+        """The same work on its way to another provider, with what it has taken so far."""
+        return replace(
+            self,
+            route=(*self.route, step),
+            attempt=attempt,
+            cost_usd=cost_usd,
+            cost_estimated=cost_estimated,
+        )
 
 
 def encode_work(work: Work) -> bytes:
@@ -78,6 +95,8 @@ def encode_work(work: Work) -> bytes:
         "input_tokens": work.input_tokens,
         "expected_output_tokens": work.expected_output_tokens,
         "attempt": work.attempt,
+        "cost_usd": work.cost_usd,
+        "cost_estimated": work.cost_estimated,
         "accepted_at": to_rfc3339(work.accepted_at),
         "source": {"partition": work.source.partition, "offset": work.source.offset},
         "route": [step.as_json() for step in work.route],
@@ -133,6 +152,8 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
             fields=fields,
             metadata=fields.get("metadata") or {},
             headers=headers,
+            cost_usd=data.get("cost_usd", 0.0),
+            cost_estimated=data.get("cost_estimated") is True,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRecordError(
@@ -159,6 +180,7 @@ def _check(data: Mapping[str, Any]) -> None:
         and data["kind"] in KINDS
         and data["route"]
         and isinstance(data.get("reply_partition"), int | None)
+        and isinstance(data.get("cost_usd"), int | float | None)
         and isinstance(fields.get("provider"), str | None)
         and isinstance(fields.get("metadata"), dict | None)
     )

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from broker.core.dedupe import home_partition
-from broker.core.prices import Prices
+from broker.core.prices import NOT_KNOWN, NOTHING, Cost, Prices
 from broker.log.units import Output, PartitionSet
 from broker.records.completion import Failure, decode_completion, encode_completion
 from broker.records.usage import Usage
@@ -79,16 +79,33 @@ class TestCompletions:
     def test_it_has_the_figures_of_the_whole_way(self) -> None:
         given = job(work(accepted_at=NOW - 10, attempt=2))
         given.first_call_at, given.provider_s, given.calls = NOW - 4, 3.25, 4
-        made = endings(prices=Prices(1.0, 3.0))
-        done = made.completion(given, "succeeded", NOW, answer=answer())
+        given.cost = Cost(22e-6)
+        done = endings().completion(given, "succeeded", NOW, answer=answer())
         assert (done.queued_ms, done.provider_ms, done.calls) == (6_000, 3_250, 4)
         assert (done.input_tokens, done.output_tokens, done.cost_usd) == (7, 5, 22e-6)
         assert (done.text, done.body) == ("Yes.", {"id": "x"})
 
-    @pytest.mark.parametrize("prices", [Prices(), Prices(1.0), Prices(output=1.0)])
-    def test_a_cost_without_both_prices_is_unknown_not_nothing(self, prices: Prices) -> None:
-        done = endings(prices=prices).completion(job(), "succeeded", NOW, answer=answer())
-        assert done.cost_usd is None
+    def test_its_cost_is_that_of_all_calls_also_those_elsewhere(self) -> None:
+        given = job(work(attempt=2, cost_usd=0.5, cost_estimated=True))
+        given.cost = Cost(0.25)
+        done = endings().completion(given, "succeeded", NOW, answer=answer())
+        assert (done.cost_usd, done.cost_estimated) == (0.75, True)
+
+    @pytest.mark.parametrize(
+        ("before", "here", "told"),
+        [
+            (0.0, NOT_KNOWN, (None, False)),
+            (None, Cost(0.5), (0.5, True)),
+            (0.0, NOTHING, (0.0, False)),
+        ],
+    )
+    def test_a_cost_that_is_not_known_is_not_nothing(
+        self, before: float | None, here: Cost, told: tuple[float | None, bool]
+    ) -> None:
+        given = job(work(cost_usd=before))
+        given.cost = here
+        done = endings().completion(given, "succeeded", NOW, answer=answer())
+        assert (done.cost_usd, done.cost_estimated) == told
 
     def test_tokens_that_the_provider_did_not_count_are_those_of_the_classifier(self) -> None:
         done = endings().completion(job(), "succeeded", NOW, answer=answer(None, None))
@@ -118,6 +135,13 @@ class TestCompletions:
 
 
 class TestMoves:
+    def test_what_was_spent_travels_with_the_work(self) -> None:
+        given = job(work(cost_usd=0.5))
+        given.cost = Cost(0.25, estimated=True)
+        (output,) = endings().moved(given, "google", "azure failed", NOW).outputs
+        moved = decode_work(output.value)
+        assert (moved.cost_usd, moved.cost_estimated) == (0.75, True)
+
     def test_the_work_arrives_whole_with_its_new_step(self) -> None:
         headers = (("traceparent", b"00-1"), ("lane", b"theirs"))
         given = job(
