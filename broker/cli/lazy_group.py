@@ -12,7 +12,8 @@ from typer.core import TyperCommand, TyperGroup
 class LazyCommand:
     """A command by name: its module in this room holds a function of that name, or a Typer `app`.
 
-    `text` is what the list of commands says of it, `panel` the heading it stands under.
+    A hyphen is an underscore there. `text` is what the list of commands says of it, `panel` the
+    heading it stands under.
     """
 
     name: str
@@ -20,9 +21,14 @@ class LazyCommand:
     panel: str
 
     @property
+    def function(self) -> str:
+        """The name of the function, and of the module in this room."""
+        return self.name.replace("-", "_")
+
+    @property
     def module(self) -> str:
         """The module's full name."""
-        return f"broker.cli.{self.name}"
+        return f"broker.cli.{self.function}"
 
 
 class LazyGroup(TyperGroup):
@@ -53,7 +59,7 @@ def _imported(command: LazyCommand) -> Any:
     if hasattr(module, "app"):
         around.add_typer(module.app, name=command.name)
     else:
-        around.command(command.name)(getattr(module, command.name))
+        around.command(command.name)(getattr(module, command.function))
     found = typer.main.get_group(around).commands[command.name]
     for each in (found, *getattr(found, "commands", {}).values()):
         each.help = _unwrapped(each.help or "")

@@ -27,6 +27,7 @@ COMMANDS = (
     LazyCommand("classifier", "Weigh and route prompts.", _PARTS),
     LazyCommand("worker", "Call one provider.", _PARTS),
     LazyCommand("simulator", "Stand in for providers: four clouds on one port.", _PARTS),
+    LazyCommand("local-model", "Serve a GGUF model on this machine with llama.cpp.", _PARTS),
 )
 
 

@@ -19,7 +19,9 @@ from broker.core.routing import RoutingRules
 from broker.records.errors import UsageError
 from broker.records.prompt import Catalog, Kind
 from broker.settings.defaults import default_models, default_providers
+from broker.settings.local_model import LocalModelSettings, with_local_model
 from broker.settings.origins import BETWEEN, PREFIX, Origins
+from broker.settings.price_table import PricesSettings
 from broker.settings.problems import (
     InvalidSettingsError,
     disagreement,
@@ -85,6 +87,8 @@ class Settings(BaseSettings):
     completions: CompletionSettings = CompletionSettings()
     store: StoreSettings = StoreSettings()
     simulator: SimulatorSettings = SimulatorSettings()
+    local_model: LocalModelSettings = LocalModelSettings()
+    prices: PricesSettings = PricesSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
 
@@ -217,7 +221,7 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         ) from error
     if unknown:
         raise InvalidSettingsError(unknown)
-    return loaded
+    return loaded if loaded.local_model.url is None else with_local_model(loaded)
 
 
 def settings_file(config: Path | None) -> Path | None:

@@ -75,7 +75,7 @@ def masked(dumped: dict[str, Any]) -> dict[str, Any]:
             "api_key": _masked_key(provider["api_key"]),
             "base_url": masked_url(provider["base_url"]),
         }
-    for section in ("store", "simulator"):
+    for section in ("store", "simulator", "local_model"):
         shown[section] = {**dumped[section], "url": masked_url(dumped[section]["url"])}
     return shown
 

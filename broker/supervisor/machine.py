@@ -18,11 +18,14 @@ from broker.log.topics import apply_topics
 from broker.records.errors import NotReadyError
 from broker.settings import Settings
 from broker.settings.loading import state_folder
-from broker.supervisor.local_plan import SIMULATOR, LocalPlan, plan_children
+from broker.supervisor.local_plan import LOCAL_MODEL, SIMULATOR, LocalPlan, plan_children
 from broker.supervisor.supervisor import ChildEvent, Supervisor
 
 KAFKA_DEADLINE_S = 60.0
 CHILDREN_DEADLINE_S = 60.0
+MODEL_DEADLINE_S = 600.0
+"""A model of some gigabytes on a slow disk takes its time to be read."""
+_CALLED = (SIMULATOR, LOCAL_MODEL)
 Say = Callable[[str, str], None]
 """Told (who, what) of every step, for a person."""
 
@@ -39,7 +42,12 @@ class Machine:
 
 @asynccontextmanager
 async def running_machine(
-    settings: Settings, *, config: Path | None, say: Say, drain_s: float | None = None
+    settings: Settings,
+    *,
+    config: Path | None,
+    say: Say,
+    drain_s: float | None = None,
+    local_model: Path | None = None,
 ) -> AsyncIterator[Machine]:
     """Bring everything up, and down again in order when the block ends."""
     began = time.monotonic()
@@ -48,7 +56,9 @@ async def running_machine(
         async with _broker(settings, say) as bootstrap:
             connection = settings.at(bootstrap)
             say("topics", await asyncio.to_thread(_apply_topics, connection))
-            plan = plan_children(settings, bootstrap=bootstrap, config=config)
+            plan = plan_children(
+                settings, bootstrap=bootstrap, config=config, local_model=local_model
+            )
             supervisor = Supervisor(
                 plan.children,
                 log_folder=state / "logs",
@@ -56,16 +66,17 @@ async def running_machine(
             )
             async with supervisor:
                 say("children", f"starting {len(plan.children)}: {', '.join(supervisor.children)}")
-                await supervisor.start(deadline_s=CHILDREN_DEADLINE_S)
+                deadline_s = CHILDREN_DEADLINE_S if local_model is None else MODEL_DEADLINE_S
+                await supervisor.start(deadline_s=deadline_s)
                 ready_s = time.monotonic() - began
-                _describe(state / "up.json", bootstrap, plan, supervisor)
+                _describe(state / "up.json", settings.at(bootstrap), plan, supervisor)
                 try:
                     yield Machine(bootstrap, plan, supervisor, ready_s)
                 finally:
                     say("children", "draining")
                     drain = settings.worker.drain_s if drain_s is None else drain_s
-                    # The workers' last calls still need the clouds that stand in.
-                    clean = await supervisor.stop(drain_s=drain + 5.0, last=(SIMULATOR,))
+                    # The workers' last calls still need what they call.
+                    clean = await supervisor.stop(drain_s=drain + 5.0, last=_CALLED)
                     say("children", "all ended" if clean else "ended, some by force")
                     (state / "up.json").unlink(missing_ok=True)
 
@@ -136,14 +147,15 @@ def _tell(event: ChildEvent, say: Say) -> None:
     say(event.name, event.text)
 
 
-def _describe(path: Path, bootstrap: str, plan: LocalPlan, supervisor: Supervisor) -> None:
+def _describe(path: Path, settings: Settings, plan: LocalPlan, supervisor: Supervisor) -> None:
     """Leave a note for `doctor` and for people: what runs where."""
     path.write_text(
         json.dumps(
             {
                 "pid": os.getpid(),
-                "bootstrap": bootstrap,
+                "bootstrap": settings.kafka.bootstrap,
                 "simulator": plan.simulator_url,
+                "local_model": settings.local_model.url,
                 "children": {
                     name: {"pid": child.pid, "ready_url": child.spec.ready_url}
                     for name, child in supervisor.children.items()
