@@ -16,10 +16,14 @@ _LIMIT: Final = "max.message.bytes"
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """What the topics really are like, by name: partitions, and `max.message.bytes` where known."""
+    """What the topics really are like, by name: partitions, and `max.message.bytes` where known.
+
+    `cluster` is the id that the cluster gave itself.
+    """
 
     partitions: Mapping[str, int]
     most_bytes: Mapping[str, int]
+    cluster: str = ""
 
 
 def read_shapes(admin: Mapping[str, Any], topics: Iterable[str]) -> Shapes:
@@ -28,7 +32,8 @@ def read_shapes(admin: Mapping[str, Any], topics: Iterable[str]) -> Shapes:
     client = AdminClient(dict(admin))
     names = list(topics)
     try:
-        there = client.list_topics(timeout=REQUEST_S).topics
+        found = client.list_topics(timeout=REQUEST_S)
+        there = found.topics
         missing = [name for name in names if name not in there or not there[name].partitions]
         if missing:
             raise NotReadyError(
@@ -55,4 +60,5 @@ def read_shapes(admin: Mapping[str, Any], topics: Iterable[str]) -> Shapes:
             for name, config in configs.items()
             if _LIMIT in config and config[_LIMIT].value
         },
+        cluster=found.cluster_id or "",
     )

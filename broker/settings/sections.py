@@ -1,6 +1,6 @@
 """The sections of the configuration. A default stands where most deployments want it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -104,6 +104,8 @@ class WorkerSettings(Section):
     retry_budget: Share = 0.10
     journal_before_call: bool = True
     """Wait until the journal has the start of a call before the call goes out."""
+    chunk_every_ms: Annotated[float, Field(ge=1, le=1_000)] = 20.0
+    """So long at most the pieces of a streamed answer are joined before they are published."""
 
 
 class CompletionSettings(Section):
@@ -112,10 +114,32 @@ class CompletionSettings(Section):
     partition_by: Literal["any", "key"] = "any"
 
 
+class InputStore(Section):
+    """Where large parts of prompts may lie. In the settings a plain text stands for one's URL."""
+
+    url: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://.", repr=False)]
+    options: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, given: Any) -> Any:
+        return {"url": given} if isinstance(given, str) else given
+
+
 class StoreSettings(Section):
-    """Claim checks for answers too large for a record. Empty: a folder of the user's data."""
+    """Where pictures, and answers too large for a record, lie.
+
+    `url` is `s3://BUCKET/...`, `gs://...`, `az://...`, `file:///...`; empty is a folder of the
+    user's data. `options` are obstore's own names (`endpoint`, `region`, `access_key_id`,
+    `allow_http`, ...), secrets among them as `env:NAME` or `file:PATH`.
+    """
 
     url: str = Field(default="", repr=False)
+    options: dict[str, str] = Field(default_factory=dict, repr=False)
+    inputs: tuple[InputStore, ...] = ()
+    """Stores that prompts may refer to, beside our own: everything below each URL."""
+    max_input_bytes: PositiveInt = 32 * 1024 * 1024
+    """Most that one prompt may bring by reference, all together."""
 
 
 class OpsSettings(Section):

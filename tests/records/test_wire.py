@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.records.calls import CallEvent, decode_call, encode_call
-from broker.records.completion import (
-    Completion,
-    DataRef,
-    Failure,
-    decode_completion,
-    encode_completion,
-)
+from broker.records.completion import Completion, Failure, decode_completion, encode_completion
+from broker.records.data_refs import DataRef
 from broker.records.errors import BadRecordError
 from broker.records.headers import completion_headers, echoed
 from broker.records.incoming import Source

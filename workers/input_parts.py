@@ -1,0 +1,98 @@
+"""Prompts whose parts lie in a store: which, and the prompt with their bytes in place. Pure."""
+
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from broker.records.data_refs import (
+    AUDIO_PARTS,
+    FIELDS,
+    TEXT_PARTS,
+    data_ref_of,
+    holder_of,
+    is_reference,
+)
+from broker.store.media import JSON, UNKNOWN, sniffed
+
+WHOLE: Final = ("prompt", "input")
+"""Fields that may come by reference as a whole."""
+
+_NAMES: Final[Mapping[str, str]] = {
+    "image_url": "url",
+    "input_image": "image_url",
+    "file": "file_data",
+    "input_file": "file_data",
+}
+_FLAT: Final = frozenset({"input_image", "input_file"})
+_AUDIO_FORMS: Final[Mapping[str, str]] = {"mpeg": "mp3", "wave": "wav"}
+
+Bytes = Callable[[str], bytes]
+"""What lies at a URL."""
+
+
+def holders(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Each reference of a valid prompt, in the order they stand."""
+    for name in WHOLE:
+        if is_reference(fields.get(name)):
+            yield fields[name]
+    for message in fields.get("messages") or ():
+        content = message.get("content")
+        if isinstance(content, list):
+            for part in content:
+                holder = holder_of(part)
+                if holder is not None:
+                    yield holder
+
+
+def filled(fields: Mapping[str, Any], bytes_at: Bytes) -> dict[str, Any]:
+    """The prompt as if everything had stood in it.
+
+    Raises ValueError (UnicodeDecodeError, JSONDecodeError) for bytes that are not the text or the
+    JSON that belongs in their place.
+    """
+    made = dict(fields)
+    for name in WHOLE:
+        if is_reference(fields.get(name)):
+            made[name] = _whole(name, fields[name], bytes_at)
+    if fields.get("messages"):
+        made["messages"] = [_message(message, bytes_at) for message in fields["messages"]]
+    return made
+
+
+def _whole(name: str, holder: Mapping[str, Any], bytes_at: Bytes) -> Any:
+    ref = data_ref_of(holder)
+    data = bytes_at(ref.url)
+    # Many inputs of an embedding are a list.
+    return orjson.loads(data) if name == "input" and ref.media_type == JSON else data.decode()
+
+
+def _message(message: Mapping[str, Any], bytes_at: Bytes) -> Mapping[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list) or all(holder_of(part) is None for part in content):
+        return message
+    return {**message, "content": [_part(part, bytes_at) for part in content]}
+
+
+def _part(part: Mapping[str, Any], bytes_at: Bytes) -> Mapping[str, Any]:
+    holder = holder_of(part)
+    if holder is None:
+        return part
+    ref = data_ref_of(holder)
+    kind, data = str(part["type"]), bytes_at(ref.url)
+    rest = {name: value for name, value in holder.items() if name not in FIELDS and name != "type"}
+    if kind in TEXT_PARTS:
+        return {**rest, "type": kind, "text": data.decode()}
+    inline = _inline(kind, rest.get("format"), ref.media_type or sniffed(data) or UNKNOWN, data)
+    if kind in _FLAT:
+        return {**rest, "type": kind, **inline}
+    return {"type": kind, kind: {**rest, **inline}}
+
+
+def _inline(kind: str, form: Any, media_type: str, data: bytes) -> dict[str, Any]:
+    encoded = binascii.b2a_base64(data, newline=False).decode("ascii")
+    if kind in AUDIO_PARTS:
+        told = media_type.rpartition("/")[2].removeprefix("x-")
+        return {"data": encoded, "format": form or _AUDIO_FORMS.get(told, told)}
+    return {_NAMES[kind]: f"data:{media_type};base64,{encoded}"}
