@@ -32,6 +32,9 @@ class ServedModel(Section):
     usd_per_million_cached_input: NonNegativeFloat | None = None
     usd_per_million_output: NonNegativeFloat | None = None
     usd_per_image: NonNegativeFloat | None = None
+    priced_as: str | None = None
+    """The name in the table of prices where `name` is not it, as with a deployment; with the
+    table's section before it (`openai/gpt-5`) wherever the provider is."""
 
     @model_validator(mode="before")
     @classmethod
