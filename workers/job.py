@@ -7,6 +7,7 @@ from broker.core.lanes import Lane
 from broker.core.prices import NOTHING, Cost
 from broker.records.incoming import Headers
 from broker.records.work import Work
+from workers.answer_stream import AnswerStream
 
 
 class JobState(Enum):
@@ -52,6 +53,8 @@ class Job:
     """The next call repeats one that failed here, so that it needs the budget's leave."""
     last_failure: str = ""
     """What the last call failed of, in words for the route."""
+    stream: AnswerStream | None = None
+    """Where the pieces of the call under way go, when it brings any."""
 
     @property
     def whole_cost(self) -> Cost:

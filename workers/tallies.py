@@ -54,6 +54,14 @@ class Tallies:
         """The first of an answer came."""
         self._child(self._metrics.first_token_seconds, lane).observe(seconds)
 
+    def per_token(self, lane: Lane, seconds: float) -> None:
+        """A streamed answer took so long for each token after its first."""
+        self._child(self._metrics.per_token_seconds, lane).observe(seconds)
+
+    def chunk(self, fate: str) -> None:
+        """A record of a streamed answer: `published`, `held` for want of room, or `lost`."""
+        self._child(self._metrics.chunks, fate).inc()
+
     def queued(self, lane: Lane, seconds: float) -> None:
         """A prompt waited so long for its first call."""
         self._child(self._metrics.queued_seconds, lane).observe(max(0.0, seconds))

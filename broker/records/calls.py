@@ -13,8 +13,9 @@ Outcome = Literal["ok", "retry", "move", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """One line of the journal. `at` is unix seconds, `ms` and `first_token_ms` milliseconds.
+    """One line of the journal. `at` is unix seconds; `ms`, `first_token_ms` are milliseconds.
 
+    `per_token_ms` is the time of each token after the first of a streamed answer.
     `attempt` counts a prompt's calls from 1 over all providers; with `event` it names the line,
     so a call that was repeated after a crash is seen as two starts.
     """
@@ -31,6 +32,7 @@ class CallEvent:
     code: str | None = None
     ms: int | None = None
     first_token_ms: int | None = None
+    per_token_ms: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
@@ -40,8 +42,8 @@ class CallEvent:
 
 
 _ENDED = (
-    *("outcome", "http_status", "code", "ms", "first_token_ms", "input_tokens"),
-    *("output_tokens", "cost_usd", "cost_estimated"),
+    *("outcome", "http_status", "code", "ms", "first_token_ms", "per_token_ms"),
+    *("input_tokens", "output_tokens", "cost_usd", "cost_estimated"),
 )
 
 

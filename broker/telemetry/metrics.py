@@ -8,6 +8,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+TOKEN_SECONDS: Final = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1)
 RECORDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
 
 
@@ -110,6 +111,17 @@ class WorkerMetrics(_Common):
         )
         self.first_token_seconds = self._histogram(
             "weighbridge_first_token_seconds", "From the call to its first byte.", SECONDS, "lane"
+        )
+        self.per_token_seconds = self._histogram(
+            "weighbridge_per_token_seconds",
+            "Time of each token after the first of a streamed answer.",
+            TOKEN_SECONDS,
+            "lane",
+        )
+        self.chunks = self._counter(
+            "weighbridge_chunks_total",
+            "Records of streamed answers: published, lost, or held while Kafka took none.",
+            "fate",
         )
         self.queued_seconds = self._histogram(
             "weighbridge_queued_seconds", "From acceptance to the first call.", SECONDS, "lane"

@@ -1,0 +1,136 @@
+"""Streamed answers on their way to `llm.chunks`: joined for a moment, published, never waited for.
+
+The first piece of an answer goes out at once. What comes after it is held for at most
+`every_s`, and all streams that hold something are published in one turn, so that Kafka's batches
+are few. While the publisher takes nothing, pieces are joined further: nothing is dropped, and what
+is held is bounded by the answers themselves.
+"""
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from broker.records.chunk import CallName
+from broker.records.incoming import Headers
+from broker.records.work import Work
+from workers.answer_stream import AnswerStream
+from workers.tallies import Tallies
+
+FULL_PAUSE_S: Final = 0.1
+"""After the publisher took nothing, it is asked again so late."""
+KEEP_S: Final = 10.0
+"""How long what is left of an ended stream is kept for a publisher that takes nothing."""
+
+
+class Publisher(Protocol):
+    """What of the publisher of chunks is needed here."""
+
+    def partition_of(self, prompt_id: str) -> int:
+        """Where all chunks of a prompt go."""
+
+    def publish(self, partition: int, key: bytes, value: bytes, headers: Headers) -> bool:
+        """Hand over one record; False when it cannot be taken now."""
+
+    def serve(self) -> int:
+        """Hear what became of records; how many still wait."""
+
+
+class Streams:
+    """All streams of a worker. Made and used inside the event loop."""
+
+    def __init__(
+        self, publisher: Publisher, provider: str, every_s: float, tallies: Tallies
+    ) -> None:
+        self._publisher = publisher
+        self._provider = provider
+        self._every_s = every_s
+        self._tallies = tallies
+        self._loop = asyncio.get_running_loop()
+        self._holding: dict[AnswerStream, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._full = False
+
+    def begin(self, work: Work, attempt: int, began: float) -> AnswerStream:
+        """A call for this work begins now; its pieces go to what is returned."""
+        stream = AnswerStream(
+            work,
+            CallName(attempt, began),
+            self._provider,
+            self._publisher.partition_of(work.id),
+            self,
+        )
+        stream.started()
+        return stream
+
+    def publish(self, stream: AnswerStream, value: bytes, headers: Headers) -> bool:
+        """Hand over one record of a stream; False when it has to be tried again."""
+        taken = self._publisher.publish(stream.partition, stream.key, value, headers)
+        if taken:
+            self._tallies.chunk("published")
+        return taken
+
+    def lost(self) -> None:
+        """A piece could not become a record."""
+        self._tallies.chunk("lost")
+
+    def came(self, stream: AnswerStream) -> None:
+        """A stream has something to publish: now, or in the next turn if its last was just now."""
+        now = self._loop.time()
+        if stream in self._holding:
+            return
+        if not self._full and now - stream.published_at >= self._every_s:
+            stream.published_at = now
+            if stream.flush():
+                self._arm(FULL_PAUSE_S)
+                return
+            self._is_full()
+        self._holding[stream] = None
+        self._arm(FULL_PAUSE_S if self._full else self._every_s)
+
+    def ended(self, stream: AnswerStream) -> None:
+        """A stream is over: what it holds goes out now, or as soon as it is taken."""
+        self._holding.pop(stream, None)
+        stream.published_at = -self._every_s
+        self.came(stream)
+
+    def close(self) -> None:
+        """Publish what is held, as far as it is taken; nothing more comes."""
+        self._turn()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _turn(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        self._full = False
+        for stream in list(self._holding):
+            stream.published_at = now
+            if not stream.flush():
+                self._is_full()
+                break
+            del self._holding[stream]
+        if self._full:
+            self._forget(time.time() - KEEP_S)
+        waiting = self._publisher.serve()
+        if self._holding:
+            self._arm(FULL_PAUSE_S if self._full else self._every_s)
+        elif waiting:
+            self._arm(FULL_PAUSE_S)
+
+    def _is_full(self) -> None:
+        self._full = True
+        self._tallies.chunk("held")
+
+    def _forget(self, before: float) -> None:
+        """Give up what streams hold that ended before this time: nobody reads on with them."""
+        for stream in [s for s in self._holding if s.ended_at is not None and s.ended_at < before]:
+            del self._holding[stream]
+            self.lost()
+
+    def _arm(self, after_s: float) -> None:
+        at = self._loop.time() + after_s
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._turn)
