@@ -11,11 +11,19 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
 
+from broker.records.data_refs import FILE_PARTS, holder_of
+
 PER_MESSAGE: Final = 4
 """Tokens that a chat message costs beside its text (role and separators, OpenAI's cookbook)."""
 
 PER_PROMPT: Final = 3
 """Tokens that begin the answer."""
+
+BYTES_PER_TOKEN: Final = 4
+"""Of a text that is not at hand."""
+
+PAGE_BYTES: Final = 65_536
+"""Of a file that is no text, so many are about a page, which models see as a picture."""
 
 _OUTPUT_LIMITS: Final = ("max_output_tokens", "max_completion_tokens", "max_tokens")
 _IMAGE_PARTS: Final = ("image_url", "input_image", "image")
@@ -96,14 +104,19 @@ def _part(part: Any, texts: list[str], given: Equivalents) -> int:
         texts.append(part)
         return 0
     if isinstance(part, list):
-        return sum(_part(one, texts, given) for one in _typed(part))
-    if not isinstance(part, Mapping):
-        return 0
+        return _tokens(part) + sum(_part(one, texts, given) for one in _typed(part))
+    return _object(part, texts, given) if isinstance(part, Mapping) else 0
+
+
+def _object(part: Mapping[str, Any], texts: list[str], given: Equivalents) -> int:
     kind = part.get("type")
     if kind in _IMAGE_PARTS:
         return given.image_in_low if _detail(part) == "low" else given.image_in
     if kind in _AUDIO_PARTS:
         return given.audio_in
+    holder = holder_of(part)
+    if holder is not None:
+        return _referred(str(kind), holder, given)
     extra = 0
     for name in ("text", "refusal", "output", "arguments"):
         text = part.get(name)
@@ -112,6 +125,23 @@ def _part(part: Any, texts: list[str], given: Equivalents) -> int:
     if "content" in part:
         extra = PER_MESSAGE + _part_of_input(part["content"], texts, given)
     return extra
+
+
+def _tokens(inputs: list[Any]) -> int:
+    """Of inputs that come as tokens: one text's, or those of several."""
+    lists = [one for one in inputs if isinstance(one, list)] or [inputs]
+    return sum(1 for one in lists for token in one if type(token) is int)
+
+
+def _referred(kind: str, holder: Mapping[str, Any], given: Equivalents) -> int:
+    """What lies in a store is weighed by the size that was told, and never fetched for it."""
+    size = holder.get("dataref_size")
+    size = size if type(size) is int and size > 0 else 0
+    told = holder.get("dataref_type")
+    text = not isinstance(told, str) or told.startswith("text/") or told == "application/json"
+    if kind in FILE_PARTS and not text:
+        return given.image_in * ceil(size / PAGE_BYTES)
+    return ceil(size / BYTES_PER_TOKEN)
 
 
 def _part_of_input(content: Any, texts: list[str], given: Equivalents) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from broker.records.data_refs import is_reference, part_problem, reference_problem
 from broker.records.prompt import Kind
 
 MAX_METADATA = 16
@@ -34,18 +35,35 @@ def check_content(fields: Mapping[str, Any], kind: Kind) -> None:
     for name in given:
         if name == "messages":
             _check_messages(fields[name])
+        elif is_reference(fields[name]):
+            _check_reference(name, fields[name])
         elif name == "input" and kind == "embedding":
-            _check_texts(fields[name])
+            _check_inputs(fields[name])
         elif not isinstance(fields[name], str):
             raise InvalidField("invalid_prompt", f"`{name}` must be text.")
         elif not fields[name].strip():
             raise InvalidField("missing_prompt", f"`{name}` is empty.")
 
 
-def _check_texts(given: object) -> None:
-    texts = given if isinstance(given, list) else [given]
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise InvalidField("invalid_prompt", "`input` must be text or a list of texts.")
+def _check_reference(name: str, holder: Mapping[str, Any]) -> None:
+    problem = reference_problem(holder)
+    if problem:
+        raise InvalidField("invalid_dataref", f"`{name}` comes by reference, and {problem}.")
+
+
+def _check_inputs(given: object) -> None:
+    """A text, texts, the tokens of one text, or lists of those; kept together and in order."""
+    inputs = given if isinstance(given, list) else [given]
+    texts = all(isinstance(one, str) for one in inputs)
+    lists = all(isinstance(one, list) and one and _are_tokens(one) for one in inputs)
+    if not inputs or not (texts or lists or _are_tokens(inputs)):
+        raise InvalidField(
+            "invalid_prompt", "`input` must be text, a list of texts, or tokens as whole numbers."
+        )
+
+
+def _are_tokens(given: list[Any]) -> bool:
+    return all(type(one) is int and one >= 0 for one in given)
 
 
 def _check_messages(messages: object) -> None:
@@ -68,6 +86,12 @@ def _check_messages(messages: object) -> None:
                 "invalid_messages",
                 f"The `content` of message {place} must be text or a list of typed parts.",
             )
+        for number, part in enumerate(content):
+            problem = part_problem(part)
+            if problem:
+                raise InvalidField(
+                    "invalid_dataref", f"Part {number} of message {place}: {problem}."
+                )
 
 
 def _may_lack_content(message: Mapping[str, Any]) -> bool:

@@ -33,9 +33,15 @@ _PLAIN_NAMES = frozenset(
         "ssl.endpoint.identification.algorithm",
         "ssl.key.location",
         "ssl.keystore.location",
+        # And of stores.
+        "region",
+        "default_region",
+        "account_name",
     }
 )
-"""librdkafka has many settings that hold a secret; what is not known to be harmless is masked."""
+"""There are many settings that hold a secret; what is not known to be harmless is masked."""
+_STORE_SECRETS = re.compile(r"key|sas|token")
+_VENDOR = re.compile(r"^(aws|azure_storage|azure|google)_")
 
 
 def resolve_secret(reference: str | None, environ: Mapping[str, str] | None = None) -> str | None:
@@ -77,6 +83,12 @@ def masked(dumped: dict[str, Any]) -> dict[str, Any]:
         }
     for section in ("store", "simulator", "local_model"):
         shown[section] = {**dumped[section], "url": masked_url(dumped[section]["url"])}
+    store = shown["store"]
+    store["options"] = _masked_options(store["options"])
+    store["inputs"] = [
+        {"url": masked_url(given["url"]), "options": _masked_options(given["options"])}
+        for given in store["inputs"]
+    ]
     return shown
 
 
@@ -96,6 +108,19 @@ def masked_url(url: str | None) -> str | None:
             fragment=MASK if parts.fragment else "",
         )
     )
+
+
+def _masked_options(options: dict[str, str]) -> dict[str, str | None]:
+    """A store's options: the few that are known to be harmless, and a URL without its secrets."""
+
+    def shown(name: str, value: str) -> str | None:
+        if value.startswith(("http://", "https://")):
+            return masked_url(value)
+        if _STORE_SECRETS.search(name) and not value.startswith(_REFERENCES):
+            return MASK
+        return _masked_option(_VENDOR.sub("", name), value)
+
+    return {name: shown(name.lower(), value) for name, value in options.items()}
 
 
 def _masked_key(given: str | None) -> str | None:

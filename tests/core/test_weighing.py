@@ -25,7 +25,8 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["type", "text", "content", "role", "image_url", "detail", "x"]), inner
+            st.sampled_from(["type", "text", "content", "role", "image_url", "detail", "dataref"]),
+            inner,
         )
     ),
     max_leaves=12,
@@ -118,6 +119,29 @@ def test_a_data_url_is_never_counted_as_text() -> None:
 
 def test_embedding_inputs_are_counted_together() -> None:
     assert content_of({"input": ["a", "b"]}, GIVEN).texts == ("a", "b")
+
+
+def test_tokens_are_counted_as_tokens() -> None:
+    for inputs, count in ([1, 2, 3], 3), ([[1, 2], [3]], 3), ([[]], 0):
+        content = content_of({"input": inputs}, GIVEN)
+        assert (content.texts, content.extra_tokens) == ((), PER_PROMPT + count)
+
+
+def test_what_lies_in_a_store_is_weighed_by_the_size_that_was_told() -> None:
+    ref = {"dataref": "s3://b/x", "dataref_size": 400_000, "dataref_sha256": "0a" * 32}
+    pdf = {**ref, "dataref_type": "application/pdf"}
+    parts = {
+        100_000: {"type": "text", **ref},
+        GIVEN.image_in: {"type": "image_url", "image_url": ref},
+        GIVEN.image_in_low: {"type": "image_url", "image_url": {**ref, "detail": "low"}},
+        GIVEN.audio_in: {"type": "input_audio", "input_audio": ref},
+        7 * GIVEN.image_in: {"type": "file", "file": pdf},
+    }
+    for tokens, part in parts.items():
+        content = content_of({"messages": [{"role": "user", "content": [part]}]}, GIVEN)
+        assert content.extra_tokens == PER_PROMPT + PER_MESSAGE + tokens
+    assert content_of({"prompt": ref}, GIVEN).extra_tokens == PER_PROMPT + 100_000
+    assert content_of({"prompt": {**ref, "dataref_size": "x"}}, GIVEN).extra_tokens == PER_PROMPT
 
 
 @given(st.dictionaries(st.sampled_from(["messages", "prompt", "input", "tools", "n"]), json_values))

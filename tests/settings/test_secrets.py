@@ -56,7 +56,15 @@ def with_secret(secret: str, option: str) -> Settings:
                 "models": {"chat-small": "mine"},
             }
         },
-        store={"url": f"s3://bucket/path?secret_access_key={secret}"},
+        store={
+            "url": f"s3://bucket/path?secret_access_key={secret}",
+            "options": {
+                "aws_secret_access_key": secret,
+                "access_key_id": secret,
+                "endpoint": f"https://me:{secret}@minio.example.org:9000",
+            },
+            "inputs": [{"url": f"az://x?sig={secret}", "options": {"sas_key": secret}}],
+        },
     )
 
 
@@ -97,6 +105,12 @@ def test_what_names_a_secret_is_shown_and_the_settings_are_not_changed() -> None
     assert masked["providers"]["azure"]["base_url"] == "https://example.org"
     masked["kafka"]["client"]["sasl.username"] = "other"
     assert settings.kafka.client["sasl.username"] == "me"
+
+
+def test_a_stores_plain_options_are_shown_and_its_keys_are_not_even_as_numbers() -> None:
+    options = {"region": "eu-1", "allow_http": "true", "access_key_id": "env:ID", "sas_key": "12"}
+    shown = load_settings(store={"inputs": [{"url": "s3://b", "options": options}]}).masked()
+    assert shown["store"]["inputs"][0]["options"] == {**options, "sas_key": MASK}
 
 
 @pytest.mark.parametrize("number", ["12345678", "-1", "true"])
