@@ -1,82 +1,58 @@
-"""Answers too large for a record: the bytes go to a store, the completion says where they lie."""
+"""What of an answer a record does not carry: it goes to the store before the record is written."""
 
 import asyncio
-import hashlib
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
 
 import orjson
 
-from broker.records.completion import Completion, DataRef
-from broker.records.errors import UsageError, WeighbridgeError
-from broker.settings.loading import data_folder
-
-FOLDER: Final = "claims"
-_TRIES: Final = 4
-_FIRST_PAUSE_S: Final = 0.2
-_PUT_S: Final = 60.0
-
-
-class StoreFailedError(WeighbridgeError):
-    """The store did not take an answer."""
-
-    default_code = "store_unavailable"
+from broker.records.completion import Completion, encode_completion
+from broker.store.claims import BIG, ClaimStore
+from broker.store.media import JSON
+from workers.pictures import Picture, taken_out
 
 
 class ClaimCheck:
-    """Answers by the SHA-256 of their bytes, so that a repeated write changes nothing.
+    """Takes pictures out of answers, and whole answers that are larger than a record may be.
 
-    `url` is `s3://…`, `gs://…`, `az://…`, `file:///…`, or empty for a folder of the user's data.
+    `store` opens the store when it is first needed. Pictures always go, however small, so that a
+    reader finds them in one way.
     """
 
-    def __init__(self, url: str) -> None:
-        # A heavy import, needed only by who meets a large answer or has a store to check.
-        from obstore.store import LocalStore, from_url  # noqa: PLC0415 - see above
+    def __init__(self, store: Callable[[], ClaimStore], max_record_bytes: int) -> None:
+        self._store = store
+        self._most = max_record_bytes
 
-        try:
-            if not url or url.startswith("file://"):
-                folder = Path(url.removeprefix("file://")) if url else data_folder() / FOLDER
-                self._store: Any = LocalStore(folder, mkdir=True)
-                self._root = folder.absolute().as_uri()
-            else:
-                self._store = from_url(url)
-                self._root = url.rstrip("/")
-        except Exception as error:
-            raise UsageError(
-                f"The store for large answers cannot be opened: {type(error).__name__}.",
-                mend="Check store.url in the settings.",
-            ) from error
+    async def kept(self, completion: Completion) -> tuple[Completion, bytes]:
+        """The completion as a record carries it, with its encoding.
 
-    async def check_in(self, completion: Completion) -> Completion:
-        """Store the answer and return the completion with a reference and without the answer.
-
-        Raises StoreFailedError when the store does not take it after some tries.
+        Raises StoreFailedError, and UsageError when the store cannot be opened.
         """
+        if completion.body is not None:
+            body, pictures = taken_out(completion.kind, completion.body)
+            if pictures:
+                await asyncio.gather(*map(self._keep, pictures))
+                completion = replace(completion, body=body)
+        value = encode_completion(completion)
+        if len(value) > self._most:
+            completion = await self._whole(completion)
+            value = encode_completion(completion)
+        return completion, value
+
+    async def _keep(self, picture: Picture) -> None:
+        if len(picture.encoded) < BIG:
+            found = picture.decoded()
+        else:
+            found = await asyncio.to_thread(picture.decoded)
+        if found is None:
+            picture.put_back()
+        else:
+            ref = await self._store().put(*found)
+            picture.holder.update(ref.as_json())
+
+    async def _whole(self, completion: Completion) -> Completion:
+        """A reference in the place of the answer's text and body."""
         body = completion.body
         data = orjson.dumps({"text": completion.text} if body is None else body)
-        digest = hashlib.sha256(data).hexdigest()
-        path = f"{digest[:2]}/{digest}.json"
-        await self._put(path, data)
-        return replace(
-            completion,
-            text=None,
-            body=None,
-            data=DataRef(f"{self._root}/{path}", len(data), digest),
-        )
-
-    async def _put(self, path: str, data: bytes) -> None:
-        import obstore  # noqa: PLC0415 - as above
-
-        for attempt in range(1, _TRIES + 1):
-            try:
-                await asyncio.wait_for(obstore.put_async(self._store, path, data), _PUT_S)
-            except Exception as error:
-                if attempt == _TRIES:
-                    raise StoreFailedError(
-                        f"The store for large answers does not take them: {type(error).__name__}.",
-                        mend="Check store.url in the settings, its room and its permissions.",
-                    ) from error
-                await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
-            else:
-                return
+        ref = await self._store().put(data, JSON)
+        return replace(completion, text=None, body=None, data=ref)

@@ -38,7 +38,7 @@ def test_no_text_of_any_prompt_answer_or_key_is_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("workers.claim_check._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("broker.store.objects._FIRST_PAUSE_S", 0.001)
 
     def logged(event: str) -> bool:
         return any(line["event"] == event for line in lines.entries)

@@ -1,0 +1,70 @@
+"""Brings what a prompt refers to: checked, and only for as long as its call takes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from broker.records.data_refs import data_ref_of
+from broker.records.field_rules import InvalidField, check_content
+from broker.records.work import Work
+from broker.store.claims import BIG
+from broker.store.reading import DataReader, DataRefError
+from workers.input_parts import filled, holders
+
+TOO_LARGE: Final = "dataref_too_large"
+UNREADABLE: Final = "dataref_unreadable"
+
+
+class Inputs:
+    """Fills prompts from the stores that the settings allow. `reader` is made when it is needed.
+
+    `max_bytes` is the most that one prompt may bring, all together.
+    """
+
+    def __init__(self, reader: Callable[[], DataReader], max_bytes: int) -> None:
+        self._reader = reader
+        self._most = max_bytes
+
+    async def brought(self, work: Work) -> Work:
+        """The work as it is asked; the same object when it refers to nothing.
+
+        Records never hold what this returns. Raises DataRefError; StoreFailedError when
+        a store does not answer, UsageError when one cannot be opened, and TimeoutError at the
+        deadline of the prompt.
+        """
+        try:
+            refs = set(map(data_ref_of, holders(work.fields)))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise DataRefError(
+                "A `dataref` of the prompt is not in the contract's form.", code=UNREADABLE
+            ) from error
+        if not refs:
+            return work
+        size = sum(ref.size for ref in refs)
+        if size > self._most:
+            raise DataRefError(
+                f"What the prompt refers to has {size:,} bytes, and {self._most:,} are allowed.",
+                mend="Send less, or raise store.max_input_bytes.",
+                code=TOO_LARGE,
+            )
+        left = None if work.deadline is None else work.deadline - time.time()
+        async with asyncio.timeout(left):
+            got = {ref.url: await self._reader().read(ref) for ref in refs}
+        return replace(work, fields=await self._filled(work, got, size))
+
+    async def _filled(self, work: Work, got: dict[str, bytes], size: int) -> dict[str, Any]:
+        def fill() -> dict[str, Any]:
+            fields = filled(work.fields, got.__getitem__)
+            check_content(fields, work.kind)  # type: ignore[arg-type]  # a work record's kind is one
+            return fields
+
+        try:
+            return fill() if size < BIG else await asyncio.to_thread(fill)
+        except (ValueError, InvalidField) as error:
+            raise DataRefError(
+                "What a `dataref` of the prompt points to cannot stand in its place: it is not "
+                "the text that belongs there.",
+                code=UNREADABLE,
+            ) from error
