@@ -71,6 +71,8 @@ def show(result: "AuditResult", out: "Console") -> None:
         summary.add_row(label, f"[bold red]{count:,}[/]" if bad else f"{count:,}")
     for status, count in counts["statuses"].items():
         summary.add_row(f"  of the completed {status}", f"{count:,}")
+    summary.add_row("cost, USD", dollars(counts["cost_usd"]))
+    summary.add_row("  of it for repeats", dollars(counts["repeats_cost_usd"]))
     out.print(summary)
     for title in ("providers", "lanes"):
         if counts[title]:
@@ -93,6 +95,7 @@ _LABELS = {
     "dead_lettered": "dead letters",
     "calls": "provider calls",
     "repeated_calls": "repeated calls",
+    "calls_without_end": "calls cut off by a crash",
     "moves": "moves",
 }
 
@@ -113,6 +116,16 @@ def _by(what: str, rows: dict[str, dict[str, Any]]) -> Any:
 
 def _notes(result: "AuditResult") -> list[str]:
     notes = []
+    counts = result.figures.counts
+    if counts["calls_without_end"]:
+        notes.append(f"What the {counts['calls_without_end']:,} calls cut off cost is not known.")
+    if counts["calls_of_unknown_cost"]:
+        notes.append(
+            f"The cost of {counts['calls_of_unknown_cost']:,} calls is not known, and left out: "
+            "`weighbridge config check` names models without prices."
+        )
+    if counts["cost_estimated"]:
+        notes.append("Some costs are estimates: those providers did not tell what was used.")
     for ids, what in ((result.lost_ids, "Lost"), (result.doubled_ids, "Completed too often")):
         if ids:
             notes.append(f"[red]{what}:[/] {', '.join(ids)}. `weighbridge trace ID` tells more.")

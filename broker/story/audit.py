@@ -8,16 +8,18 @@ last stable offsets: another's open transaction may hold back a completion that 
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
 from broker.core.dedupe import home_partition
 from broker.core.lanes import LANES
 from broker.story.asked import Asked
+from broker.story.audit_costs import Costs
 from broker.story.latencies import Latencies
 from broker.story.ledger import MOST, NO_LANE, Ledger
 from broker.story.lines import CallLine, CompletionLine, WorkLine
+from broker.story.tally import Tally
 
 SETTLE_S: Final = 5.0
 """A prompt with a deadline shorter than this is not called lost before it."""
@@ -25,34 +27,6 @@ _ROUNDING_S: Final = 0.002
 """Times in completions are whole milliseconds."""
 _MOST_ATTEMPTS: Final = 63
 _LANE: Final = {lane: number for number, lane in enumerate(LANES)}
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Of one provider or lane."""
-
-    completed: int = 0
-    calls: int = 0
-    moves_in: int = 0
-    moves_out: int = 0
-    cost_usd: float | None = None
-    latencies: Latencies = field(default_factory=Latencies)
-
-    def answered(self, ms: float, cost: float | None) -> None:
-        self.completed += 1
-        self.latencies.add(ms)
-        if cost is not None:
-            self.cost_usd = (self.cost_usd or 0.0) + cost
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "completed": self.completed,
-            "calls": self.calls,
-            "moves_in": self.moves_in,
-            "moves_out": self.moves_out,
-            "cost_usd": None if self.cost_usd is None else round(self.cost_usd, 6),
-            "latency_ms": self.latencies.summary(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +71,9 @@ class Audit:
         self._calls = self._repeated = self._moves = 0
         self._again: Counter[tuple[int, int]] = Counter()
         self._statuses: Counter[str] = Counter()
-        self._providers: defaultdict[str, _Tally] = defaultdict(_Tally)
-        self._lanes: defaultdict[str, _Tally] = defaultdict(_Tally)
+        self._providers: defaultdict[str, Tally] = defaultdict(Tally)
+        self._lanes: defaultdict[str, Tally] = defaultdict(Tally)
+        self._costs = Costs(self.ledger)
         self._latencies = Latencies()
 
     def prompt(self, one: Asked, partition: int, at: float, *, unread: bool = False) -> None:
@@ -154,13 +129,15 @@ class Audit:
         books.completed[row] = min(MOST, books.completed[row] + 1)
         if books.completed[row] > self._due(row):
             return
+        if line.status == "refused":
+            books.refused[row] = 1
         ms = max(0.0, (line.completed_s - accepted) * 1000)
         self._statuses[line.status] += 1
         self._latencies.add(ms)
         if line.provider:
-            self._providers[line.provider].answered(ms, line.cost_usd)
+            self._providers[line.provider].answered(ms)
         if line.lane:
-            self._lanes[line.lane].answered(ms, line.cost_usd)
+            self._lanes[line.lane].answered(ms)
 
     def work(self, line: WorkLine, *, done: bool) -> None:
         """A record of a work topic; `done`: its provider's group has committed it."""
@@ -180,12 +157,15 @@ class Audit:
 
     def call(self, line: CallLine) -> None:
         """A record of the journal."""
-        if line.event != "started":
-            return
         row = self.ledger.find(line.id)
         if row < 0 or not self._due(row):
             return
         books = self.ledger
+        if line.event == "ended":
+            books.open[row] -= 1
+            self._ended(row, line)
+            return
+        books.open[row] += 1
         self._calls += 1
         self._providers[line.provider].calls += 1
         if books.lane[row] != NO_LANE:
@@ -199,6 +179,14 @@ class Audit:
         if self._again[row, line.attempt] >= self._due(row):
             self._repeated += 1
 
+    def _ended(self, row: int, line: CallLine) -> None:
+        self._costs.ended(row, line, self._due(row))
+        estimated = line.cost_estimated is True
+        self._providers[line.provider].bill.add(line.cost_usd, estimated=estimated)
+        lane = self.ledger.lane[row]
+        if lane != NO_LANE:
+            self._lanes[LANES[lane]].bill.add(line.cost_usd, estimated=estimated)
+
     def _due(self, row: int) -> int:
         """How many completions this id is to have, of what was counted."""
         books = self.ledger
@@ -208,7 +196,7 @@ class Audit:
     def figures(self, now: float, grace_s: float) -> Figures:
         """The result at `now` (unix seconds); a prompt younger than `grace_s` is not lost yet."""
         books = self.ledger
-        accepted = completed = pending = duplicates = 0
+        accepted = completed = pending = duplicates = endless = 0
         lost: set[int] = set()
         doubled: set[int] = set()
         settle = min(SETTLE_S, grace_s)
@@ -217,6 +205,8 @@ class Audit:
             if not due:
                 continue
             accepted += 1
+            # The last call of what is not completed may be under way.
+            endless += max(0, books.open[row] - (done < due))
             if done > due:
                 duplicates += done - due
                 doubled.add(row)
@@ -239,7 +229,9 @@ class Audit:
             "dead_lettered": self.dead_lettered,
             "calls": self._calls,
             "repeated_calls": self._repeated,
+            "calls_without_end": endless,
             "moves": self._moves,
+            **self._costs.as_json(),
             "statuses": dict(self._statuses.most_common()),
             "providers": {name: one.as_json() for name, one in sorted(self._providers.items())},
             "lanes": {lane: self._lanes[lane].as_json() for lane in LANES if lane in self._lanes},

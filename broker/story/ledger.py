@@ -38,6 +38,12 @@ class Ledger:
         self.lane = array("B")
         self.waits = array("B")
         """1: a record of it, prompt or work, waits for whoever reads it next."""
+        self.refused = array("B")
+        """1: a provider refused to answer it."""
+        self.answered = array("H")
+        """Calls that gave it a completion."""
+        self.open = array("h")
+        """Calls that were started, less those that have ended."""
 
     def __len__(self) -> int:
         """How many ids."""
@@ -65,6 +71,9 @@ class Ledger:
         self.attempts.append(0)
         self.lane.append(NO_LANE)
         self.waits.append(0)
+        self.refused.append(0)
+        self.answered.append(0)
+        self.open.append(0)
         return number
 
     def digests(self, rows: set[int]) -> set[bytes]:

@@ -16,7 +16,6 @@ class CompletionLine(msgspec.Struct):
     completed_at: str
     provider: str = ""
     lane: str = ""
-    cost_usd: float | None = None
 
     @property
     def accepted_s(self) -> float:
@@ -57,6 +56,10 @@ class CallLine(msgspec.Struct):
     attempt: int
     event: str
     at: str
+    outcome: str = ""
+    http_status: int | None = None
+    cost_usd: float | None = None
+    cost_estimated: bool | None = None
 
 
 completion_line: Final = msgspec.json.Decoder(CompletionLine).decode

@@ -13,8 +13,9 @@ from tests.story.seeding import Seeder, call_of, completion_of, small, step, wor
 
 KEYS = [
     *("accepted", "duplicate_inputs", "completed", "pending", "lost", "duplicates"),
-    *("dead_lettered", "calls", "repeated_calls", "moves", "statuses", "providers", "lanes"),
-    "latency_ms",
+    *("dead_lettered", "calls", "repeated_calls", "calls_without_end", "moves", "cost_usd"),
+    *("cost_estimated", "repeats_cost_usd", "calls_of_unknown_cost", "statuses", "providers"),
+    *("lanes", "latency_ms"),
 ]
 KEYS_OF_ONE = ["completed", "calls", "moves_in", "moves_out", "cost_usd", "latency_ms"]
 
@@ -31,15 +32,19 @@ def test_one_answer_each_moves_calls_and_latencies(seeder: Seeder) -> None:
         seeder.prompt(name)
         seeder.work(work_of(name, now, step("azure")))
         seeder.call(call_of(name, 1, now))
-        seeder.call(call_of(name, 1, now + 1, ended=True))
+        seeder.call(call_of(name, 1, now + 1, ended=True, cost_usd=0.001))
         seeder.completion(completion_of(name, now, 100.0 * (number + 1)))
     seeder.prompt(None)
     seeder.prompt("moved")
     seeder.work(work_of("moved", now, step("azure")))
     seeder.work(work_of("moved", now, step("azure"), step("google", "azure is off"), attempt=1))
     seeder.call(call_of("moved", 1, now))
+    cut = {"outcome": "move", "cost_usd": 0.25, "cost_estimated": True}
+    seeder.call(call_of("moved", 1, now, ended=True, **cut))
     seeder.call(call_of("moved", 2, now, provider="google"))
     seeder.call(call_of("moved", 2, now, provider="google"))
+    unknown = {"outcome": "stop", "http_status": None}
+    seeder.call(call_of("moved", 2, now, ended=True, provider="google", **unknown))
     seeder.completion(completion_of("moved", now, 50.0, provider="google", status="failed"))
     seeder.prompt("p3")
     seeder.flush()
@@ -58,14 +63,20 @@ def test_one_answer_each_moves_calls_and_latencies(seeder: Seeder) -> None:
     assert list(azure) == KEYS_OF_ONE
     assert (azure["completed"], azure["calls"], azure["moves_out"]) == (20, 21, 1)
     assert (google["completed"], google["calls"], google["moves_in"]) == (1, 2, 1)
-    assert azure["cost_usd"] == pytest.approx(0.02)
-    assert azure["latency_ms"]["p50"] == pytest.approx(1000, rel=0.02)
-    assert azure["latency_ms"]["p99"] == pytest.approx(2000, rel=0.02)
+    assert azure["cost_usd"] == pytest.approx(0.27)
+    assert google["cost_usd"] is None
+    assert (found["cost_usd"], found["repeats_cost_usd"]) == (pytest.approx(0.27), 0.25)
+    assert (found["cost_estimated"], found["calls_of_unknown_cost"]) == (True, 1)
+    assert found["calls_without_end"] == 1
+    spread = azure["latency_ms"]
+    assert (spread["p50"], spread["p99"]) == pytest.approx((1000, 2000), rel=0.02)
     assert found["lanes"]["light"]["completed"] == 21
     assert found["lanes"]["light"]["calls"] == 23
     told = run(seeder.settings, "audit").out
-    assert "azure 20 21 0 1 0.0200" in "\n".join(rows(told))
+    assert "azure 20 21 0 1 0.2700" in "\n".join(rows(told))
+    assert "of it for repeats 0.2500" in "\n".join(rows(told))
     assert "every prompt that is due has exactly one completion" in told
+    assert "Some costs are estimates" in told
 
 
 def test_lost_waiting_and_doubled(seeder: Seeder) -> None:
