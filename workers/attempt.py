@@ -3,25 +3,25 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from broker.core.breaker import Breaker
 from broker.core.retries import Action, Failure, RetryRules, Step, named, next_step
 from broker.core.routing import Decision, NoDecision
 from broker.records import completion as completions
-from broker.records.calls import CallEvent, Outcome
 from broker.records.completion import encode_completion
 from broker.records.errors import UsageError, WeighbridgeError
+from broker.store.reading import DataRefError
 from broker.telemetry.logs import get_logger
 from workers.calling import CallResult, Prepared, ProviderClient
 from workers.claim_check import ClaimCheck
 from workers.credentials import CredentialError
 from workers.endings import Endings
 from workers.ends import End, Finish, Move, Rest, is_able
+from workers.inputs import Inputs
 from workers.job import Job
 from workers.moving import Mover
+from workers.noting import Notes
 from workers.providers.dialect import Answer, CannotExpressError
 from workers.tallies import Tallies
 from workers.ticket import Ticket
@@ -37,57 +37,40 @@ _NOT_SERVED = UsageError(
 """The classifier's settings know a model here that this worker's do not."""
 
 
-class Journal(Protocol):
-    """What of the call journal is needed here."""
-
-    def started(self, event: CallEvent) -> Awaitable[None]:
-        """Written and acknowledged; raises WeighbridgeError when it could not be."""
-
-    def ended(self, event: CallEvent) -> None:
-        """To be written; nobody waits for it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Everything an attempt needs. `claim_check` opens the store when an answer is too large.
+    """Everything an attempt needs.
 
     `breaker` is asked by whoever starts attempts; here only its tickets are spoken to.
     """
 
     provider: str
     client: ProviderClient
-    journal: Journal
-    wait_for_journal: bool
+    notes: Notes
     breaker: Breaker
     rules: RetryRules
     mover: Mover
     endings: Endings
     tallies: Tallies
-    claim_check: Callable[[], ClaimCheck]
-    max_record_bytes: int
+    claim_check: ClaimCheck
+    inputs: Inputs
 
     async def run(self, job: Job, ticket: Ticket) -> End:
         """Call the provider once; what it says of the provider's health is said to `ticket`."""
-        if self.client.provider_model(job.work.model) is None:
-            return self._elsewhere(job, "does not serve the model", _NOT_SERVED)
-        try:
-            prepared = await self.client.prepare(job.work)
-        except CannotExpressError as error:
-            return self._elsewhere(job, "cannot be asked this", error)
-        except CredentialError as error:
-            ticket.failed(time.time())
-            return self._elsewhere(job, "has no valid credential", error)
+        prepared = await self._prepared(job, ticket)
+        if not isinstance(prepared, Prepared):
+            return prepared
         attempt, began = job.calls + 1, time.time()
         try:
-            if not await self._journaled(job, attempt, began):
+            if not await self.notes.started(job, attempt, began):
                 return Rest(began + JOURNAL_PAUSE_S)
             self._called(job, began)
-            result = await self._call(job, prepared)
+            result = await self._call(job, prepared, began)
         except BaseException as error:
             # Cancelled: the partition is another's now, or the process ends.
             code = "given_up" if isinstance(error, asyncio.CancelledError) else "internal"
             job.calls = attempt  # also when it was cancelled while its start was written
-            self._note(job, "stop", CallResult(time.time() - began), code)
+            self.notes.ended(job, "stop", CallResult(time.time() - began), code)
             raise
         job.provider_s += result.seconds
         if result.answer is None:
@@ -98,6 +81,23 @@ class Attempts:
             self.tallies.first_token(job.lane, result.first_token_s)
         return await self._answered(job, result, result.answer)
 
+    async def _prepared(self, job: Job, ticket: Ticket) -> Prepared | Move | Finish:
+        """The call that may be made, or what follows when none may: nothing is sent."""
+        if self.client.provider_model(job.work.model) is None:
+            return self._elsewhere(job, "does not serve the model", _NOT_SERVED)
+        try:
+            return await self.client.prepare(await self.inputs.brought(job.work))
+        except TimeoutError:
+            return self.expired(job)
+        except CannotExpressError as error:
+            return self._elsewhere(job, "cannot be asked this", error)
+        except CredentialError as error:
+            ticket.failed(time.time())
+            return self._elsewhere(job, "has no valid credential", error)
+        except WeighbridgeError as error:
+            kind = "invalid_request" if isinstance(error, DataRefError) else "internal"
+            return self.failed(job, error.code, error.message, kind)
+
     def _called(self, job: Job, began: float) -> None:
         job.calls += 1
         job.calls_here += 1
@@ -105,12 +105,13 @@ class Attempts:
             job.first_call_at = began
             self.tallies.queued(job.lane, began - job.work.accepted_at)
 
-    async def _call(self, job: Job, prepared: Prepared) -> CallResult:
+    async def _call(self, job: Job, prepared: Prepared, began: float) -> CallResult:
         deadline = job.work.deadline
         if deadline is not None and deadline <= time.time():
             # It passed while the journal was written: nothing is sent any more.
             return CallResult(0.0, expired=True)
-        return await self.client.call(prepared, job.calls)
+        listener = self.notes.listener(job, prepared, began)
+        return await self.client.call(prepared, job.calls, listener)
 
     def _elsewhere(self, job: Job, because: str, why: WeighbridgeError) -> Move | Finish:
         """Nothing was called here: another provider takes it, or it fails with what is wrong."""
@@ -124,9 +125,9 @@ class Attempts:
             f"{chosen.sentence}.",
         )
 
-    def failed(self, job: Job, code: str, message: str) -> Finish:
+    def failed(self, job: Job, code: str, message: str, kind: str = "internal") -> Finish:
         """An end for a job that this worker itself failed at."""
-        return self._finish(job, "failed", completions.Failure("internal", code, message))
+        return self._finish(job, "failed", completions.Failure(kind, code, message))
 
     def expired(self, job: Job) -> Finish:
         """An end for a job whose deadline has come."""
@@ -146,7 +147,7 @@ class Attempts:
             error = completions.Failure(
                 "refused", answer.refusal, "The provider refused to answer.", result.status
             )
-        self._note(job, "ok" if error is None else "stop", result, answer.refusal)
+        self.notes.ended(job, "ok" if error is None else "stop", result, answer.refusal)
         completion = self.endings.completion(
             job,
             "succeeded" if error is None else "refused",
@@ -154,19 +155,15 @@ class Attempts:
             answer=answer,
             error=error,
         )
-        value = encode_completion(completion)
-        if len(value) > self.max_record_bytes:
-            try:
-                completion = await self.claim_check().check_in(completion)
-            except WeighbridgeError as problem:
-                get_logger().warning("store_failed", id=job.work.id, code=problem.code)
-                return self.failed(job, problem.code, problem.message)
-            value = encode_completion(completion)
-        return Finish(completion, value)
+        try:
+            return Finish(*await self.claim_check.kept(completion))
+        except WeighbridgeError as problem:
+            get_logger().warning("store_failed", id=job.work.id, code=problem.code)
+            return self.failed(job, problem.code, problem.message)
 
     def _failed(self, job: Job, result: CallResult, ticket: Ticket) -> End:
         if result.expired:
-            self._note(job, "stop", result, "deadline_passed")
+            self.notes.ended(job, "stop", result, "deadline_passed")
             return self.expired(job)
         now = time.time()
         failure = Failure(
@@ -196,62 +193,15 @@ class Attempts:
     ) -> End:
         code = result.code or (None if result.status is None else str(result.status))
         if step.action is Action.RETRY:
-            self._note(job, "retry", result, code)
+            self.notes.ended(job, "retry", result, code)
             job.retries = True
             return Rest(now + step.after_s)
         message = result.message
         if step.action is Action.MOVE:
             if isinstance(chosen, Decision):
-                self._note(job, "move", result, code)
+                self.notes.ended(job, "move", result, code)
                 return Move(chosen)
             message = f"{message} No other provider can take it: {chosen.sentence}."
-        self._note(job, "stop", result, code)
+        self.notes.ended(job, "stop", result, code)
         error = completions.Failure(result.kind, code or "unknown", message, result.status)
         return self._finish(job, "refused" if step.action is Action.REFUSED else "failed", error)
-
-    async def _journaled(self, job: Job, attempt: int, now: float) -> bool:
-        work = job.work
-        written = self.journal.started(
-            CallEvent(work.id, work.tenant, self.provider, work.model, attempt, "started", now)
-        )
-        if not self.wait_for_journal:
-            return True
-        try:
-            await written
-        except WeighbridgeError as error:
-            get_logger().warning("journal_failed", id=work.id, code=error.code)
-            return False
-        return True
-
-    def _note(
-        self,
-        job: Job,
-        outcome: Outcome,
-        result: CallResult,
-        code: str | None = None,
-    ) -> None:
-        """Write the end of a call into the journal, the metrics and the job's bill."""
-        work, first = job.work, result.first_token_s
-        spent = self.endings.spent(work.model, result.ended(work.input_tokens))
-        job.cost = job.cost.plus(spent.cost)
-        self.tallies.called(job.lane, outcome, code or "", result.seconds)
-        self.journal.ended(
-            CallEvent(
-                work.id,
-                work.tenant,
-                self.provider,
-                work.model,
-                job.calls,
-                "ended",
-                time.time(),
-                outcome=outcome,
-                http_status=result.status,
-                code=code,
-                ms=round(result.seconds * 1000),
-                first_token_ms=None if first is None else round(first * 1000),
-                input_tokens=spent.usage.input_tokens,
-                output_tokens=spent.usage.output_tokens,
-                cost_usd=spent.cost.usd,
-                cost_estimated=spent.cost.estimated,
-            )
-        )

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, Final
 
 from broker.core.breaker import Breaker, BreakerRules
-from broker.core.prices import FREE, Prices
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
 from broker.core.slots import SlotRules
@@ -17,7 +16,11 @@ from broker.log.topic_shapes import Shapes
 from broker.log.units import Unit
 from broker.records.completion import Failure, encode_completion
 from broker.records.providers import ProviderState
-from broker.settings import ProviderSettings, Settings
+from broker.settings import Settings
+from broker.settings.prices import prices_of
+from broker.store.claims import ClaimStore
+from broker.store.names import folder_of
+from broker.store.reading import DataReader
 from broker.telemetry.metrics import WorkerMetrics
 from workers.answering import Answering, Committer, Parts
 from workers.attempt import Attempts
@@ -28,9 +31,12 @@ from workers.credentials import credential_for
 from workers.dispatch import Dispatcher
 from workers.endings import Deployment, Endings
 from workers.exchange import CallLimits
+from workers.inputs import Inputs
 from workers.job import Job, UnreadableWork
 from workers.moving import Mover
+from workers.noting import Notes
 from workers.providers.registry import adapter_for
+from workers.streaming import Publisher, Streams
 from workers.tallies import Tallies
 
 _RECORD_OVERHEAD: Final = 64 * 1024
@@ -48,6 +54,7 @@ class Worker:
     backlog: Backlog
     client: ProviderClient
     dispatcher: Dispatcher
+    streams: Streams
 
     def without_answer(self, unit: Unit) -> Unit:
         """The unit that ends a record of which something is too large for the broker.
@@ -70,7 +77,7 @@ def topics_of(settings: Settings) -> list[str]:
     """Every topic whose shape a worker has to know."""
     names = TopicNames(settings.kafka.prefix)
     work = [names.work(provider) for provider in settings.providers]
-    return [names.completions, names.dead_letters, names.calls, *work]
+    return [names.completions, names.dead_letters, names.calls, names.chunks, *work]
 
 
 def build_client(settings: Settings, provider: str) -> ProviderClient:
@@ -96,6 +103,7 @@ def build_worker(
     shapes: Shapes,
     *,
     journal: CallJournal,
+    publisher: Publisher,
     committer: Committer,
     metrics: WorkerMetrics,
     reports: Reports,
@@ -104,7 +112,7 @@ def build_worker(
     given, bounds = settings.provider(provider), settings.worker
     endings = Endings(
         deployment_of(settings, provider, shapes),
-        _prices_of(given),
+        prices_of(settings, provider),
         {alias: served.name for alias, served in given.models.items()},
     )
     mover = Mover(
@@ -115,12 +123,15 @@ def build_worker(
     )
     names = TopicNames(settings.kafka.prefix)
     limit = shapes.most_bytes.get(names.completions, bounds.max_record_bytes + _RECORD_OVERHEAD)
+    folder = folder_of(shapes.cluster, settings.kafka.prefix)
     client = build_client(settings, provider)
+    tallies = Tallies(metrics)
+    streams = Streams(publisher, provider, bounds.chunk_every_ms / 1000, tallies)
+    notes = Notes(provider, journal, bounds.journal_before_call, streams, endings, tallies)
     attempts = Attempts(
         provider=provider,
         client=client,
-        journal=journal,
-        wait_for_journal=bounds.journal_before_call,
+        notes=notes,
         breaker=Breaker(BreakerRules()),
         rules=RetryRules(
             base_s=bounds.retry_base_s,
@@ -130,31 +141,19 @@ def build_worker(
         ),
         mover=mover,
         endings=endings,
-        tallies=Tallies(metrics),
-        claim_check=cache(lambda: ClaimCheck(settings.store.url)),
-        max_record_bytes=min(bounds.max_record_bytes, limit - _RECORD_OVERHEAD),
+        tallies=tallies,
+        claim_check=ClaimCheck(
+            cache(lambda: ClaimStore(settings.store, folder)),
+            min(bounds.max_record_bytes, limit - _RECORD_OVERHEAD),
+        ),
+        inputs=Inputs(cache(lambda: DataReader(settings.store)), settings.store.max_input_bytes),
     )
     dispatcher = Dispatcher(
         SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
     )
     backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
     parts = Parts(attempts, dispatcher, backlog, RetryBudget(bounds.retry_budget), committer)
-    return Worker(Answering(parts), attempts, backlog, client, dispatcher)
-
-
-def _prices_of(given: ProviderSettings) -> dict[str, Prices]:
-    """What each model costs here, as the settings say."""
-    if given.billing == "hourly":
-        return dict.fromkeys(given.models, FREE)
-    return {
-        alias: Prices(
-            served.usd_per_million_input,
-            served.usd_per_million_output,
-            served.usd_per_million_cached_input,
-            served.usd_per_image,
-        )
-        for alias, served in given.models.items()
-    }
+    return Worker(Answering(parts), attempts, backlog, client, dispatcher, streams)
 
 
 def deployment_of(settings: Settings, provider: str, shapes: Shapes) -> Deployment:

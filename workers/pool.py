@@ -13,6 +13,7 @@ from typing import Final
 from broker.core.pacing import Pacing
 from broker.log.acknowledged_producer import AcknowledgedProducer
 from broker.log.call_journal import CallJournal
+from broker.log.chunk_publisher import ChunkPublisher
 from broker.log.clients import admin_config, consumer_config, producer_config
 from broker.log.group_names import worker_group
 from broker.log.progress_book import ProgressBook
@@ -66,6 +67,12 @@ class WorkerProcess:
             None, read_shapes, admin_config(self._settings), topics_of(self._settings)
         )
         producer = AcknowledgedProducer(producer_config(self._settings))
+        publisher = ChunkPublisher(
+            producer_config(self._settings),
+            self._names.chunks,
+            shapes.partitions[self._names.chunks],
+            self._metrics.chunks.labels("lost").inc,
+        )
         states = ProviderStatesReader(self._settings)
         writer = self._make_writer()
         worker = build_worker(
@@ -73,6 +80,7 @@ class WorkerProcess:
             self._provider,
             shapes,
             journal=CallJournal(producer, self._names.calls, shapes.partitions[self._names.calls]),
+            publisher=publisher,
             committer=writer,
             metrics=self._metrics,
             reports=states.snapshot,
@@ -89,6 +97,8 @@ class WorkerProcess:
             await self._work(ProviderStatesWriter(producer, self._names.providers))
         finally:
             await self._loop.run_in_executor(None, writer.close, CLOSE_S)
+            worker.streams.close()
+            await self._loop.run_in_executor(None, publisher.flush, CLOSE_S)
             await producer.close(CLOSE_S)
             await self._loop.run_in_executor(None, states.close)
             await worker.client.close()

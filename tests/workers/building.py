@@ -16,14 +16,16 @@ from broker.core.retry_budget import RetryBudget
 from broker.core.routing import RoutingRules
 from broker.core.slots import SlotRules
 from broker.log.topic_names import TopicNames
-from broker.records.calls import CallEvent
-from broker.records.errors import NotReadyError
 from broker.records.incoming import Headers, Source
 from broker.records.prompt import Catalog
 from broker.records.providers import ProviderState
 from broker.records.work import RouteStep, Work
 from broker.settings.providers import ProviderSettings, ServedModel
+from broker.settings.sections import StoreSettings
+from broker.store.claims import ClaimStore
+from broker.store.reading import DataReader
 from broker.telemetry.metrics import WorkerMetrics
+from tests.workers.written import Chunks, Journal
 from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.calling import ProviderClient
@@ -32,9 +34,12 @@ from workers.credentials import Key
 from workers.dispatch import Dispatcher
 from workers.endings import Deployment, Endings
 from workers.exchange import CallLimits
+from workers.inputs import Inputs
 from workers.job import Job, Place
 from workers.moving import Mover
+from workers.noting import Notes
 from workers.providers.openai import OpenAI
+from workers.streaming import Streams
 from workers.tallies import Tallies
 
 T = TypeVar("T")
@@ -43,6 +48,7 @@ TOPICS = TopicNames("t")
 PLAN = LanePlan(2_000, 8_000, default_ranges(12))
 PROVIDERS = ("azure", "google", "coreweave")
 MODEL = "chat-small"
+CHUNK_EVERY_S = 0.02
 LIMITS = CallLimits(connect=2.0, first_byte=2.0, between_bytes=2.0, total=10.0)
 
 
@@ -135,41 +141,13 @@ def report(
     )
 
 
-class Journal:
-    """The call journal without Kafka: what was written, and whether it takes anything."""
-
-    def __init__(self) -> None:
-        self.events: list[CallEvent] = []
-        self.refuses = False
-        self.stuck = False
-
-    def started(self, event: CallEvent) -> asyncio.Future[None]:
-        """As the real one: on its way at once, acknowledged or refused when awaited."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.refuses:
-            written.set_exception(NotReadyError("No broker.", code="kafka_unreachable"))
-            written.exception()
-            return written
-        self.events.append(event)
-        if not self.stuck:
-            written.set_result(None)
-        return written
-
-    def ended(self, event: CallEvent) -> None:
-        """Noted."""
-        self.events.append(event)
-
-    def of(self, event: str) -> list[CallEvent]:
-        """The `started` or the `ended` ones."""
-        return [each for each in self.events if each.event == event]
-
-
 @dataclass
 class Bench:
     """One provider's worker without Kafka; `reports` is what the others say of themselves."""
 
     attempts: Attempts
     journal: Journal
+    chunks: Chunks
     metrics: WorkerMetrics
     backlog: Backlog
     dispatcher: Dispatcher
@@ -202,13 +180,17 @@ def bench(
     budget: RetryBudget | None = None,
     wait_for_journal: bool = True,
     max_record_bytes: int = 900_000,
-    store: str = "",
+    store: str | StoreSettings = "",
     models: Mapping[str, str] | None = None,
 ) -> Bench:
     """A worker of azure that calls `url`, beside google and coreweave; inside the event loop."""
     journal, metrics = Journal(), WorkerMetrics()
+    kept_in = StoreSettings(url=store) if isinstance(store, str) else store
     reports: dict[str, tuple[ProviderState, ...]] = {}
     served = models or {MODEL: "gpt-deployed"}
+    endings = Endings(deployment(), dict.fromkeys(served, Prices(1.0, 2.0)), served)
+    tallies, chunks = Tallies(metrics), Chunks()
+    streams = Streams(chunks, "azure", CHUNK_EVERY_S, tallies)
     attempts = Attempts(
         provider="azure",
         client=ProviderClient(
@@ -219,8 +201,7 @@ def bench(
             models={alias: ServedModel(name=name) for alias, name in served.items()},
             trace_headers=True,
         ),
-        journal=journal,
-        wait_for_journal=wait_for_journal,
+        notes=Notes("azure", journal, wait_for_journal, streams, endings, tallies),
         breaker=Breaker(breaker or BreakerRules()),
         rules=replace(rules or RetryRules(base_s=0.01, cap_s=0.05), table=OpenAI.retries),
         mover=Mover(
@@ -229,14 +210,15 @@ def bench(
             reports=lambda: reports,
             now=time.time(),
         ),
-        endings=Endings(deployment(), dict.fromkeys(served, Prices(1.0, 2.0)), served),
-        tallies=Tallies(metrics),
-        claim_check=lambda: ClaimCheck(store),
-        max_record_bytes=max_record_bytes,
+        endings=endings,
+        tallies=tallies,
+        claim_check=ClaimCheck(lambda: ClaimStore(kept_in, "cluster/t"), max_record_bytes),
+        inputs=Inputs(lambda: DataReader(kept_in), kept_in.max_input_bytes),
     )
     return Bench(
         attempts,
         journal,
+        chunks,
         metrics,
         Backlog(max_records=10_000, max_bytes=10_000_000),
         Dispatcher(SlotRules(slots)),
