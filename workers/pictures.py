@@ -18,13 +18,13 @@ class Picture:
     holder: dict[str, Any] = field(repr=False)
     encoded: str = field(repr=False)
     said_type: str = ""
+    before: str = ""
+    """What of a data URL comes before the base64."""
 
     def put_back(self) -> None:
         """Leave it as it was: what is no base64 is not ours to change."""
-        if self.said_type:
-            self.holder["url"] = f"data:{self.said_type};base64,{self.encoded}"
-        else:
-            self.holder["b64_json"] = self.encoded
+        name = "url" if self.before else "b64_json"
+        self.holder[name] = self.before + self.encoded
 
     def decoded(self) -> tuple[bytes, str] | None:
         """Its bytes and media type, by how they begin and else as was said; None for no base64."""
@@ -91,5 +91,5 @@ def _of_part(part: Any, pictures: list[Picture]) -> Any:
     if begins is None:
         return part
     left = {name: value for name, value in image.items() if name != "url"}
-    pictures.append(Picture(left, url[begins.end() :], begins["type"]))
+    pictures.append(Picture(left, url[begins.end() :], begins["type"], begins[0]))
     return {**part, "image_url": left}

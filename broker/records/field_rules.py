@@ -56,7 +56,8 @@ def _check_inputs(given: object) -> None:
     inputs = given if isinstance(given, list) else [given]
     texts = all(isinstance(one, str) for one in inputs)
     lists = all(isinstance(one, list) and one and _are_tokens(one) for one in inputs)
-    if not inputs or not (texts or lists or _are_tokens(inputs)):
+    tokens = inputs is given and _are_tokens(inputs)
+    if not inputs or not (texts or lists or tokens):
         raise InvalidField(
             "invalid_prompt", "`input` must be text, a list of texts, or tokens as whole numbers."
         )
@@ -64,6 +65,23 @@ def _check_inputs(given: object) -> None:
 
 def _are_tokens(given: list[Any]) -> bool:
     return all(type(one) is int and one >= 0 for one in given)
+
+
+def _check_items(items: list[object]) -> None:
+    """The items of OpenAI's Responses form: messages, and calls of tools with their results."""
+    if not items:
+        raise InvalidField("missing_prompt", "`input` is empty.")
+    for place, item in enumerate(items):
+        kind = item.get("type", "message") if isinstance(item, dict) else None
+        if not isinstance(item, dict) or not isinstance(kind, str):
+            raise InvalidField("invalid_prompt", f"Item {place} of `input` must have a `type`.")
+        if kind != "message":
+            continue
+        if not isinstance(item.get("role"), str) or not _is_content(item.get("content")):
+            raise InvalidField(
+                "invalid_prompt",
+                f"Item {place} of `input` must have a `role`, and text or typed parts.",
+            )
 
 
 def _check_messages(messages: object) -> None:
@@ -79,9 +97,7 @@ def _check_messages(messages: object) -> None:
         content = message.get("content")
         if isinstance(content, str) or (content is None and _may_lack_content(message)):
             continue
-        if not isinstance(content, list) or not all(
-            isinstance(part, dict) and isinstance(part.get("type"), str) for part in content
-        ):
+        if not isinstance(content, list) or not _is_content(content):
             raise InvalidField(
                 "invalid_messages",
                 f"The `content` of message {place} must be text or a list of typed parts.",
@@ -92,6 +108,14 @@ def _check_messages(messages: object) -> None:
                 raise InvalidField(
                     "invalid_dataref", f"Part {number} of message {place}: {problem}."
                 )
+
+
+def _is_content(content: object) -> bool:
+    """Text, or a list of parts that say what they are."""
+    return isinstance(content, str) or (
+        isinstance(content, list)
+        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in content)
+    )
 
 
 def _may_lack_content(message: Mapping[str, Any]) -> bool:

@@ -42,7 +42,7 @@ def test_embedding_inputs_are_text_or_tokens_one_or_many(given: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [[], [[]], [1, "a"], [[1], "a"], [-1], [True], [1.5], [["a"]], {}, [[1], []]]
+    "given", [[], [[]], [1, "a"], [[1], "a"], [-1], [True], [1.5], [["a"]], {}, [[1], []], 5, True]
 )
 def test_embedding_inputs_of_mixed_or_other_types_are_refused(given: object) -> None:
     result = rejected(orjson.dumps({"model": "vectors", "input": given}))

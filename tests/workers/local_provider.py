@@ -149,7 +149,8 @@ async def local_provider() -> AsyncIterator[Provider]:
     """A server on a free port of this machine."""
     provider = Provider()
     app = web.Application(client_max_size=1 << 28)
-    app.router.add_post("/v1/chat/completions", provider.handle)
+    for path in ("chat/completions", "images/generations", "embeddings"):
+        app.router.add_post(f"/v1/{path}", provider.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
