@@ -39,6 +39,8 @@ def check_content(fields: Mapping[str, Any], kind: Kind) -> None:
             _check_reference(name, fields[name])
         elif name == "input" and kind == "embedding":
             _check_inputs(fields[name])
+        elif name == "input" and isinstance(fields[name], list):
+            _check_items(fields[name])
         elif not isinstance(fields[name], str):
             raise InvalidField("invalid_prompt", f"`{name}` must be text.")
         elif not fields[name].strip():

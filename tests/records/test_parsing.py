@@ -85,6 +85,10 @@ BAD: dict[str, tuple[bytes | None, str]] = {
         b'{"messages":[{"role":"user","content":5}]}',
         "invalid_messages",
     ),
+    "items of the wrong form": (b'{"input":["x"]}', "invalid_prompt"),
+    "items without role": (b'{"input":[{"content":"x"}]}', "invalid_prompt"),
+    "items with odd content": (b'{"input":[{"role":"user","content":[5]}]}', "invalid_prompt"),
+    "no items": (b'{"input":[]}', "missing_prompt"),
     "missing prompt": (b"{}", "missing_prompt"),
     "blank prompt": (b'{"prompt":"  "}', "missing_prompt"),
     "no messages": (b'{"messages":[]}', "invalid_messages"),
@@ -128,6 +132,11 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "an endless time-out": (b'{"prompt":"x","timeout_s":1e300}', "invalid_timeout"),
     "a lone surrogate": (b'{"prompt":"\\ud800"}', "invalid_json"),
 }
+
+
+def test_the_items_of_a_response_are_a_prompt() -> None:
+    items = b'[{"role":"user","content":[{"type":"input_text","text":"Why?"}]},{"type":"x"}]'
+    assert len(parsed(b'{"input":' + items + b"}").fields["input"]) == 2
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -200,7 +200,7 @@ def test_a_filtered_answer_is_a_refusal(*, stream: bool) -> None:
     called = call(work_of(stream=stream), faults={"filtered": 1.0})
     answer = called.results[0].answer
     assert answer is not None
-    assert (answer.finish_reason, answer.refusal) == ("content_filter", "content_filter")
+    assert (answer.finish_reason, answer.refusal) == ("content_filter", "answer_filtered")
 
 
 def test_a_full_queue_asks_to_come_back() -> None:

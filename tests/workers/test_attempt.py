@@ -227,7 +227,7 @@ class TestAnswers:
                         }
                     ],
                 ),
-                "content_filter",
+                "answer_filtered",
             ),
             (says.completion(None, message={"refusal": "I cannot."}), "model_refusal"),
         ],

@@ -1,6 +1,6 @@
-"""The dialect of OpenAI, Azure's /v1, CoreWeave, vLLM: chat, embeddings and images.
+"""The dialect of OpenAI, and of every server that speaks as it does: chats, pictures, embeddings.
 
-https://platform.openai.com/docs/api-reference; error forms as facts of the providers' SDKs.
+https://platform.openai.com/docs/api-reference, read beside the official SDK's sources.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from typing import Any, Final
 import orjson
 
 from broker.core.retries import RetryTable
-from broker.records.usage import Usage
+from broker.records.errors import UsageError
 from broker.records.work import Work
 from broker.settings.providers import ProviderSettings, ServedModel
+from workers.providers.chat_form import chat_fields, in_responses_form, messages_of
 from workers.providers.dialect import (
     Answer,
     Assembler,
@@ -21,66 +22,111 @@ from workers.providers.dialect import (
     MalformedReplyError,
     Reply,
 )
+from workers.providers.lacking import refuse_what_it_lacks
 from workers.providers.openai_errors import OPENAI, error_in
-from workers.providers.openai_reply import answer_of, count_of
+from workers.providers.openai_media import embeddings_of, pictures_of
+from workers.providers.openai_reply import answer_of
+from workers.providers.openai_responses import responses_body
+from workers.providers.openai_responses_reply import answer_of_response
+from workers.providers.openai_responses_stream import ResponseAssembler
 from workers.providers.openai_stream import ChatAssembler
 from workers.providers.rate_headers import limits_of, retry_after, should_retry
 
 PATHS: Final[Mapping[str, str]] = {
     "chat": "/chat/completions",
+    "responses": "/responses",
     "embedding": "/embeddings",
     "image": "/images/generations",
 }
 
-JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
-
 OURS: Final = frozenset(
     {
         *("id", "tenant", "kind", "model", "priority", "deadline", "timeout_s", "provider"),
-        *("metadata", "stream", "stream_options", "prompt", "input", "messages"),
-        "max_output_tokens",
+        *("metadata", "stream", "stream_options", "prompt", "input", "messages", "instructions"),
+        *("max_output_tokens", "encoding_format"),
     }
 )
 """Fields that mean something to the broker, or that are written anew here. `metadata` is echoed to
 the sender and never leaves for a provider; every other field is passed on as it is."""
 
+RESPONSES: Final = "responses"
+"""`ServedModel.api` of a model that is called in the Responses form."""
+
 
 class OpenAI:
-    """The adapter; without state."""
+    """The adapter. Others are made of it by what differs: paths, headers, errors, a name."""
 
     retries: RetryTable = OPENAI
     root: str = "/v1"
+    longest_answer: str = "max_completion_tokens"
+    """The field of a chat that bounds its answer."""
 
     def __init__(self, provider: ProviderSettings) -> None:
-        self._provider = provider
+        """Raises UsageError for a form of calling that does not exist."""
+        for alias, served in provider.models.items():
+            if served.api not in (None, "chat", RESPONSES):
+                raise UsageError(
+                    f"The model {alias!r} has the api {served.api!r}, which this dialect has not.",
+                    mend=f"Known are: chat, {RESPONSES}.",
+                )
+        self._by_responses = frozenset(
+            alias for alias, served in provider.models.items() if served.api == RESPONSES
+        )
+        project = {} if provider.project is None else {"OpenAI-Project": provider.project}
+        self._headers: Mapping[str, str] = {"Content-Type": "application/json", **project}
 
     def key_header(self, key: str) -> tuple[str, str]:
         """As a bearer token."""
         return "Authorization", f"Bearer {key}"
 
+    def path(self, form: str, served: ServedModel) -> str:
+        """Where a form (a key of PATHS) of this model is asked for."""
+        del served
+        return PATHS[form]
+
+    def headers(self, served: ServedModel) -> Mapping[str, str]:
+        """The headers of a call, without credentials."""
+        del served
+        return self._headers
+
     def request(self, work: Work, served: ServedModel) -> HttpRequest:
         """Ask with OpenAI's names; a plain `prompt` becomes a user's message."""
-        fields = work.fields
+        refuse_what_it_lacks(work, served)
+        fields, form = work.fields, work.kind
+        streamed = work.stream and form == "chat"
         body: dict[str, Any] = {"model": served.name}
-        streamed = work.stream and work.kind == "chat"
-        if work.kind == "chat":
-            body["messages"] = _messages(fields)
-            limit = fields.get("max_output_tokens")
-            if limit is not None:
-                body["max_completion_tokens"] = limit
-            if streamed:
-                options = fields.get("stream_options")
-                body["stream"] = True
-                body["stream_options"] = {
-                    **(options if isinstance(options, dict) else {}),
-                    "include_usage": True,
-                }
-        elif work.kind == "embedding":
-            body["input"] = _first(fields, "input", "prompt")
+        if form == "chat" and served.api == RESPONSES:
+            form = RESPONSES
+            body.update(responses_body(fields, streamed=streamed))
+        elif form == "chat":
+            self._chat(body, fields, streamed=streamed)
+        elif form == "embedding":
+            body["input"] = fields["input" if fields.get("input") is not None else "prompt"]
+            # Half the room of decimals on every wire that it crosses, the log's included.
+            body["encoding_format"] = fields.get("encoding_format") or "base64"
+            _pass_on(body, fields)
         else:
             body["prompt"] = fields.get("prompt")
-        body.update((name, value) for name, value in fields.items() if name not in OURS)
-        return HttpRequest(PATHS[work.kind], JSON, orjson.dumps(body), streamed)
+            _pass_on(body, fields)
+        return HttpRequest(
+            self.path(form, served), self.headers(served), orjson.dumps(body), streamed
+        )
+
+    def _chat(self, body: dict[str, Any], fields: Mapping[str, Any], *, streamed: bool) -> None:
+        body["messages"] = messages_of(fields)
+        if in_responses_form(fields):
+            fields = chat_fields(fields)
+        limit = fields.get("max_output_tokens")
+        if limit is not None:
+            body[self.longest_answer] = limit
+        options = fields.get("stream_options")
+        if streamed:
+            body["stream"] = True
+            body["stream_options"] = {
+                **(options if isinstance(options, dict) else {}),
+                "include_usage": True,
+            }
+        _pass_on(body, fields)
 
     def answer(self, work: Work, reply: Reply) -> Answer:
         """Read a whole reply; an error with a good status is an error all the same."""
@@ -90,26 +136,18 @@ class OpenAI:
             raise MalformedReplyError("The reply is not JSON.") from error
         if not isinstance(data, dict):
             raise MalformedReplyError("The reply is not a JSON object.")
-        if data.get("error"):
-            raise error_in(data, 200)
+        if data.get("error") or data.get("object") == "error":
+            raise error_in(data, reply.status)
         if work.kind == "chat":
-            return answer_of(data)
-        if not isinstance(data.get("data"), list):
-            raise MalformedReplyError("The reply has no `data`.")
-        usage = data.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        return Answer(
-            text=None,
-            body=data,
-            usage=Usage(
-                count_of(usage.get("prompt_tokens", usage.get("input_tokens"))),
-                count_of(usage.get("output_tokens", 0)),
-            ),
-            finish_reason="stop",
-        )
+            return answer_of_response(data) if work.model in self._by_responses else answer_of(data)
+        if work.kind == "embedding":
+            return embeddings_of(data, work.fields)
+        return pictures_of(data)
 
     def assembler(self, work: Work) -> Assembler:
         """A stream is whole when each of the `n` wanted choices has ended."""
+        if work.model in self._by_responses:
+            return ResponseAssembler()
         wanted = work.fields.get("n")
         return ChatAssembler(wanted if isinstance(wanted, int) and wanted > 0 else 1)
 
@@ -130,14 +168,11 @@ class OpenAI:
     def notes(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Nothing."""
         del headers
-        return {}
+        return _NO_NOTES
 
 
-def _first(fields: Mapping[str, Any], *names: str) -> Any:
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
+_NO_NOTES: Final[Mapping[str, str]] = {}
 
 
-def _messages(fields: Mapping[str, Any]) -> Any:
-    if fields.get("messages") is not None:
-        return fields["messages"]
-    return [{"role": "user", "content": _first(fields, "prompt", "input")}]
+def _pass_on(body: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    body.update((name, value) for name, value in fields.items() if name not in OURS)

@@ -1,9 +1,15 @@
-"""What is in OpenAI's replies: whole answers and counts."""
+"""What is in OpenAI's replies to chats: whole answers and counts."""
 
-from typing import Any
+from typing import Any, Final
 
 from broker.records.usage import Usage
 from workers.providers.dialect import Answer, MalformedReplyError
+
+ANSWER_FILTERED: Final = "answer_filtered"
+"""The code of an answer that was cut off by a filter; a prompt that was is `content_filter`."""
+
+MODEL_REFUSAL: Final = "model_refusal"
+"""The code of an answer in which the model says that it will not answer."""
 
 
 def answer_of(body: dict[str, Any]) -> Answer:
@@ -19,9 +25,9 @@ def answer_of(body: dict[str, Any]) -> Answer:
         raise MalformedReplyError("The reply's first choice has not ended, or holds no text.")
     refused = None
     if reason == "content_filter":
-        refused = "content_filter"
+        refused = ANSWER_FILTERED
     elif refusal and not text:
-        refused = "model_refusal"
+        refused = MODEL_REFUSAL
     return Answer(
         text=text,
         body=body,
@@ -32,16 +38,20 @@ def answer_of(body: dict[str, Any]) -> Answer:
 
 
 def usage_of(given: Any) -> Usage:
-    """The usage of a chat completion; raises AttributeError where it is no object."""
-    given = given or {}
-    cached = (given.get("prompt_tokens_details") or {}).get("cached_tokens")
-    thoughts = (given.get("completion_tokens_details") or {}).get("reasoning_tokens")
+    """The usage of a chat completion; nothing is known where it has no known form."""
+    given = _object(given)
+    cached = _object(given.get("prompt_tokens_details")).get("cached_tokens")
+    thoughts = _object(given.get("completion_tokens_details")).get("reasoning_tokens")
     return Usage(
         count_of(given.get("prompt_tokens")),
         count_of(given.get("completion_tokens")),
         count_of(cached) or 0,
         count_of(thoughts) or 0,
     )
+
+
+def _object(given: Any) -> dict[str, Any]:
+    return given if isinstance(given, dict) else {}
 
 
 def count_of(value: Any) -> int | None:

@@ -18,6 +18,11 @@ from workers.providers.openai_reply import answer_of, usage_of
 
 _DONE: Final = b"[DONE]"
 _TEXTS: Final = frozenset({"content", "refusal"})
+_HEAD: Final = (
+    *("id", "created", "model", "system_fingerprint", "service_tier"),
+    "prompt_filter_results",
+)
+"""What the first chunk that has it says of the whole answer."""
 _LONGEST_LIST: Final = 1_024
 """Most choices, and most tool calls of one, that are believed."""
 
@@ -85,9 +90,9 @@ class ChatAssembler:
             raise MalformedReplyError("A chunk of the stream is not JSON.") from error
         if not isinstance(chunk, dict):
             raise MalformedReplyError("A chunk of the stream is not a JSON object.")
-        if chunk.get("error"):
+        if chunk.get("error") or chunk.get("object") == "error":
             raise error_in(chunk, 200)
-        for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
+        for name in _HEAD:
             if chunk.get(name) is not None:
                 self._head.setdefault(name, chunk[name])
         if isinstance(chunk.get("usage"), dict):
@@ -112,9 +117,10 @@ class ChatAssembler:
         for name, value in (given.get("logprobs") or {}).items():
             if isinstance(value, list):
                 choice.logprobs.setdefault(name, []).extend(value)
-        if given.get("finish_reason") is not None:
-            choice.finish_reason = str(given["finish_reason"])
-        return Piece(index, delta, choice.finish_reason)
+        reason = given.get("finish_reason")
+        if reason is not None:
+            reason = choice.finish_reason = str(reason)
+        return Piece(index, delta, reason)
 
 
 @dataclass(slots=True)

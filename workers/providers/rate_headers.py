@@ -8,6 +8,7 @@ the official SDK. None of it is believed when it is not a number that can be.
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -54,6 +55,29 @@ def limits_of(headers: Mapping[str, str]) -> LimitsSeen | None:
 
 
 _NONE: Final = (None,) * 6
+_MINUTE: Final = 60.0
+
+
+def per_minute(seen: LimitsSeen, headers: Mapping[str, str]) -> LimitsSeen:
+    """Limits that are those of another period, as `x-ratelimit-renewalperiod-*` says in seconds."""
+    by_requests = _times(headers.get("x-ratelimit-renewalperiod-requests"))
+    by_tokens = _times(headers.get("x-ratelimit-renewalperiod-tokens"))
+    if by_requests == by_tokens == 1.0:
+        return seen
+    return replace(
+        seen,
+        requests_limit=_scaled(seen.requests_limit, by_requests),
+        tokens_limit=_scaled(seen.tokens_limit, by_tokens),
+    )
+
+
+def _times(period: str | None) -> float:
+    seconds = duration(period)
+    return _MINUTE / seconds if seconds else 1.0
+
+
+def _scaled(count: int | None, times: float) -> int | None:
+    return None if count is None else round(count * times)
 
 
 def _count(text: str | None) -> int | None:

@@ -5,10 +5,20 @@ from typing import Final
 
 from broker.records.errors import UsageError
 from broker.settings.providers import ProviderSettings
+from workers.providers.azure import Azure
 from workers.providers.dialect import Adapter
+from workers.providers.gemini import Gemini
+from workers.providers.ollama import Ollama
 from workers.providers.openai import OpenAI
+from workers.providers.vllm import VLLM
 
-DIALECTS: Final[Mapping[str, Callable[[ProviderSettings], Adapter]]] = {"openai": OpenAI}
+DIALECTS: Final[Mapping[str, Callable[[ProviderSettings], Adapter]]] = {
+    "openai": OpenAI,
+    "azure": Azure,
+    "gemini": Gemini,
+    "vllm": VLLM,
+    "ollama": Ollama,
+}
 
 
 def adapter_for(provider: ProviderSettings) -> Adapter:

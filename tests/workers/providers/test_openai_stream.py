@@ -167,7 +167,7 @@ class TestContent:
 
     def test_an_answer_that_was_filtered_at_its_end(self) -> None:
         got = assembled([chunk("Well, "), chunk(finish="content_filter"), DONE])
-        assert got.refusal == "content_filter"
+        assert got.refusal == "answer_filtered"
 
     def test_log_probabilities_are_kept(self) -> None:
         parts = [
