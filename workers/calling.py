@@ -28,6 +28,7 @@ from workers.providers.dialect import (
     Reply,
 )
 from workers.reply_reading import OnPieces, Streaming, read_stream, read_whole, received
+from workers.stream_ends import StreamEnds, transport_of
 
 _BIG_BODY: Final = 1024 * 1024
 _ERRORS_FROM: Final = 300
@@ -110,6 +111,7 @@ class ProviderClient:
         self._credential = credential
         self._models = models
         self._trace = trace_headers
+        self._stream_ends = StreamEnds()
         # Both are bounded by the timer of the call itself, which also knows the prompt's deadline.
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=limits.connect, sock_connect=limits.connect, sock_read=None
@@ -159,6 +161,8 @@ class ProviderClient:
             if (prepared.request.streamed)
             else None
         )
+        if stream is not None:
+            headers |= self._stream_ends.headers()
         try:
             answer = await self._exchange(exchange, prepared, headers, stream)
         except ErrorReply as error:
@@ -227,7 +231,10 @@ class ProviderClient:
         ):
             exchange.answered(reply.status, reply.headers)
             if stream is not None and reply.status < _ERRORS_FROM:
-                return self._noted(await read_stream(exchange, timer, stream, reply), reply.headers)
+                transport = transport_of(reply)
+                answer = await read_stream(exchange, timer, stream, reply)
+                await self._stream_ends.ended(transport)
+                return self._noted(answer, reply.headers)
             whole = Reply(reply.status, reply.headers, await read_whole(exchange, timer, reply))
             if reply.status >= _ERRORS_FROM:
                 raise self._adapter.error(whole)

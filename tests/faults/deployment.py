@@ -42,6 +42,18 @@ def wait_until(
         time.sleep(POLL_S)
 
 
+def answers_ok(port: int, path: str) -> bool:
+    """Whether a GET of this path of this machine is answered with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ASK_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == _HTTP_OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 @dataclass(slots=True)
 class Member:
     """One process of the deployment: its command, its port, and the process that runs it now."""
@@ -70,14 +82,7 @@ class Member:
     @property
     def ready(self) -> bool:
         """Whether it says so itself."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_S)
-        try:
-            connection.request("GET", self.ready_path)
-            return connection.getresponse().status == _HTTP_OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return answers_ok(self.port, self.ready_path)
 
     def start(self) -> None:
         """Start it; it dies with the tests, however they end."""
