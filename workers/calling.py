@@ -233,7 +233,7 @@ class ProviderClient:
             if stream is not None and reply.status < _ERRORS_FROM:
                 transport = transport_of(reply)
                 answer = await read_stream(exchange, timer, stream, reply)
-                await self._stream_ends.ended(transport)
+                await self._stream_ends.ended(reply.content, transport)
                 return self._noted(answer, reply.headers)
             whole = Reply(reply.status, reply.headers, await read_whole(exchange, timer, reply))
             if reply.status >= _ERRORS_FROM:

@@ -1,7 +1,8 @@
-"""Servers that close a connection right behind each stream, without having said so.
+"""What becomes of a connection behind a stream: read to its end, so that it can be used again.
 
-The next call would take that connection out of the pool and be cut before it is answered, and
-nobody could tell whether it was done. llama.cpp's own server is one of them.
+Some servers close it there without having said so. The next call would take it out of the pool and
+be cut before it is answered, and nobody could tell whether it was done. llama.cpp's own server is
+one of them.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import aiohttp
 _WATCHED: Final = 3
 _PAUSE_S: Final = 0.002
 _LOOK_S: Final = 0.1
+_REST_S: Final = 0.05
 _NOTHING: Final[Mapping[str, str]] = {}
 _CLOSE: Final[Mapping[str, str]] = {"Connection": "close"}
 
@@ -37,9 +39,11 @@ class StreamEnds:
         """What a call for a stream says of its connection."""
         return _CLOSE if self._closes else _NOTHING
 
-    async def ended(self, transport: asyncio.Transport | None) -> None:
-        """A stream on this connection has come to its end."""
-        if self._closes or transport is None:
+    async def ended(
+        self, content: aiohttp.StreamReader, transport: asyncio.Transport | None
+    ) -> None:
+        """The answer on this connection is whole; what is left of its body says nothing more."""
+        if self._closes or not await _read_to_end(content) or transport is None:
             return
         if self._watched < _WATCHED:
             self._watched += 1
@@ -49,3 +53,16 @@ class StreamEnds:
 
     def _look(self, transport: asyncio.Transport) -> None:
         self._closes = self._closes or transport.is_closing()
+
+
+async def _read_to_end(content: aiohttp.StreamReader) -> bool:
+    """Whether the body came to its end within a moment; if not, its connection is closed by us."""
+    if content.at_eof():
+        return True
+    try:
+        async with asyncio.timeout(_REST_S):
+            while not content.at_eof():
+                await content.readany()
+    except (TimeoutError, aiohttp.ClientError):
+        return False
+    return True
