@@ -19,6 +19,9 @@ from broker.store.media import JSON, UNKNOWN, sniffed
 WHOLE: Final = ("prompt", "input")
 """Fields that may come by reference as a whole."""
 
+_LISTS: Final = ("messages", "input")
+"""Fields that may be lists of messages, whose parts may come by reference."""
+
 _NAMES: Final[Mapping[str, str]] = {
     "image_url": "url",
     "input_image": "image_url",
@@ -37,10 +40,11 @@ def holders(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for name in WHOLE:
         if is_reference(fields.get(name)):
             yield fields[name]
-    for message in fields.get("messages") or ():
-        content = message.get("content")
-        if isinstance(content, list):
-            for part in content:
+    for name in _LISTS:
+        given = fields.get(name)
+        for message in given if isinstance(given, list) else ():
+            content = message.get("content") if isinstance(message, Mapping) else None
+            for part in content if isinstance(content, list) else ():
                 holder = holder_of(part)
                 if holder is not None:
                     yield holder
@@ -56,8 +60,9 @@ def filled(fields: Mapping[str, Any], bytes_at: Bytes) -> dict[str, Any]:
     for name in WHOLE:
         if is_reference(fields.get(name)):
             made[name] = _whole(name, fields[name], bytes_at)
-    if fields.get("messages"):
-        made["messages"] = [_message(message, bytes_at) for message in fields["messages"]]
+    for name in _LISTS:
+        if isinstance(fields.get(name), list):
+            made[name] = [_message(message, bytes_at) for message in fields[name]]
     return made
 
 
@@ -68,8 +73,8 @@ def _whole(name: str, holder: Mapping[str, Any], bytes_at: Bytes) -> Any:
     return orjson.loads(data) if name == "input" and ref.media_type == JSON else data.decode()
 
 
-def _message(message: Mapping[str, Any], bytes_at: Bytes) -> Mapping[str, Any]:
-    content = message.get("content")
+def _message(message: Any, bytes_at: Bytes) -> Any:
+    content = message.get("content") if isinstance(message, Mapping) else None
     if not isinstance(content, list) or all(holder_of(part) is None for part in content):
         return message
     return {**message, "content": [_part(part, bytes_at) for part in content]}

@@ -84,6 +84,7 @@ def _check_items(items: list[object]) -> None:
                 "invalid_prompt",
                 f"Item {place} of `input` must have a `role`, and text or typed parts.",
             )
+        _check_parts(item["content"], f"item {place} of `input`")
 
 
 def _check_messages(messages: object) -> None:
@@ -104,12 +105,15 @@ def _check_messages(messages: object) -> None:
                 "invalid_messages",
                 f"The `content` of message {place} must be text or a list of typed parts.",
             )
-        for number, part in enumerate(content):
-            problem = part_problem(part)
-            if problem:
-                raise InvalidField(
-                    "invalid_dataref", f"Part {number} of message {place}: {problem}."
-                )
+        _check_parts(content, f"message {place}")
+
+
+def _check_parts(content: str | list[dict[str, Any]], of: str) -> None:
+    """References among the parts of a content that `_is_content`."""
+    for number, part in enumerate(content if isinstance(content, list) else ()):
+        problem = part_problem(part)
+        if problem:
+            raise InvalidField("invalid_dataref", f"Part {number} of {of}: {problem}.")
 
 
 def _is_content(content: object) -> bool:

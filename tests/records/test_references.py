@@ -74,6 +74,8 @@ def test_a_reference_without_its_size_and_sum_is_refused(
     result = rejected(orjson.dumps({"messages": [{"role": "user", "content": [image]}]}))
     assert result.code == "invalid_dataref"
     assert told in result.message
+    items = {"input": [{"role": "user", "content": [image]}]}
+    assert rejected(orjson.dumps(items)).code == "invalid_dataref"
     if "url" not in change:
         assert told in rejected(orjson.dumps({"prompt": {**REF, **change}})).message
 

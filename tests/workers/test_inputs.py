@@ -16,6 +16,7 @@ from broker.settings.sections import InputStore, StoreSettings
 from tests.workers import local_provider as says
 from tests.workers.building import bench, job, on_loop, work
 from workers.ends import Finish, Move
+from workers.input_parts import filled, holders
 from workers.ticket import Ticket
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 400_000
@@ -121,6 +122,37 @@ def test_whole_prompts_and_lists_of_inputs_come_by_reference(tmp_path: Path) -> 
         given = stored(own, "i", data, dataref_type="application/json")
         _, (body,) = asked(tmp_path, {"input": given}, "embedding")
         assert body["input"] == inputs
+
+
+def test_parts_of_the_responses_form_keep_its_names(tmp_path: Path) -> None:
+    own, encoded = tmp_path / "own", base64.b64encode(PNG).decode()
+    content = [
+        {"type": "input_image", **stored(own, "a", PNG), "detail": "low"},
+        {"type": "input_file", **stored(own, "f", b"%PDF-"), "filename": "f.pdf"},
+        {"type": "input_text", **stored(own, "t", b"Look.")},
+    ]
+    given: dict[str, Any] = {"input": [{"role": "user", "content": content}, {"type": "x"}]}
+    refs = list(holders(given))
+    data = {holder["dataref"]: Path(holder["dataref"][7:]).read_bytes() for holder in refs}
+    assert filled(given, data.__getitem__)["input"] == [
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "input_image",
+                    "image_url": f"data:image/png;base64,{encoded}",
+                    "detail": "low",
+                },
+                {
+                    "type": "input_file",
+                    "file_data": "data:application/pdf;base64,JVBERi0=",
+                    "filename": "f.pdf",
+                },
+                {"type": "input_text", "text": "Look."},
+            ],
+        },
+        {"type": "x"},
+    ]
 
 
 def test_an_allowed_store_beside_our_own_may_be_read_and_no_other(tmp_path: Path) -> None:
