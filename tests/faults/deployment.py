@@ -125,12 +125,14 @@ class Deployment:
         self.simulator = RemoteSimulator(f"http://127.0.0.1:{port}")
         self._folder = folder
         self.members: dict[str, Member] = {}
-        self._member("simulator", ("simulator", "--port", str(port)), port, "/livez", {})
+        if any(settings.is_simulated(name) for name in settings.providers):
+            self._member("simulator", ("simulator", "--port", str(port)), port, "/livez", {})
 
     def __enter__(self) -> Self:
         apply_topics(self.settings, admin_config(self.settings))
         try:
-            self.start("simulator")
+            for name in self.members:
+                self.start(name)
             self.add_classifier()
             for provider in self.settings.providers:
                 self.add_worker(provider)
