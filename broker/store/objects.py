@@ -202,4 +202,6 @@ def _arguments(options: Mapping[str, str]) -> dict[str, Any]:
         else:
             store[plain] = value
     arguments = {"config": store, "client_options": client}
-    return {name: given for name, given in arguments.items() if given}
+    given = {name: values for name, values in arguments.items() if values}
+    # It is we who try again, within our own deadline.
+    return {**given, "retry_config": {"max_retries": 1}}
