@@ -55,11 +55,13 @@ class FaultSettings(Section):
     stream_errors: Share = 0.0
     """An error event in the middle of a stream; a whole answer is an error with status 200."""
     refused: Share = 0.0
-    """400 `content_filter`."""
+    """The prompt is refused: 400 `content_filter`, or as the vendor does it."""
     filtered: Share = 0.0
     """An answer whose finish reason is `content_filter`."""
     too_long: Share = 0.0
     """400 `context_length_exceeded`."""
+    spent: Share = 0.0
+    """The quota or the credit is used up: waiting does not help."""
     outages: Annotated[tuple[OutageSettings, ...], Field(max_length=100)] = ()
     outage_as: Literal["error", "cut", "hang"] = "error"
     """What a call gets while the cloud is down: a 503, a reset connection, or nothing."""
@@ -78,23 +80,49 @@ class FaultSettings(Section):
 
 FAULT_RATES = (
     *("rate_limited", "server_errors", "hangs", "cuts", "cut_streams", "slow", "malformed"),
-    *("stream_errors", "refused", "filtered", "too_long"),
+    *("stream_errors", "refused", "filtered", "too_long", "spent"),
 )
 
 
-class CloudSettings(Section):
-    """How a simulated cloud behaves. Times are seconds, medians of a lognormal of that `spread`."""
+class CapacitySettings(Section):
+    """How much a simulated cloud takes. All of it can be changed while it runs."""
 
     slots: PositiveInt = 64
     """Calls that are answered at the same time."""
     queue: Annotated[int, Field(ge=0)] = 64
     """Calls that wait for a slot; one more gets a 429."""
+    concurrency: PositiveInt | None = None
+    """Calls taken at the same time, waiting ones included; one more gets the vendor's 429 for too
+    many at once. None: only `slots` and `queue` bound them."""
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    """Counted as vendors do it: tokens of the prompt and the most that the answer may have."""
+    speed: PositiveFloat = 1.0
+    """This cloud's latencies are divided by this, beside `simulator.speed`."""
+
+
+class CloudSettings(CapacitySettings):
+    """How a simulated cloud behaves. Times are seconds, medians of a lognormal of that `spread`."""
+
     first_token_s: Annotated[float, Field(ge=0.0)] = 0.4
     per_input_token_s: Annotated[float, Field(ge=0.0)] = 0.000_05
     """Added to the time to the first token for each token of the prompt."""
     per_token_s: Annotated[float, Field(ge=0.0)] = 0.015
+    per_picture_s: Annotated[float, Field(ge=0.0)] = 4.0
     spread: Annotated[float, Field(ge=0.0, le=3.0)] = 0.25
     context_tokens: PositiveInt = 131_072
+    picture_bytes: Annotated[int, Field(ge=100, le=8_000_000)] = 200_000
+    """The size of a picture, of noise that cannot be made smaller."""
+    dimensions: Annotated[int, Field(ge=1, le=4_096)] = 1_536
+    """The length of an embedding where the request asks for none, and the most it may ask for."""
+    api_key: str | None = Field(default=None, repr=False)
+    """The only key or token that is let in; None lets everyone in."""
+    refuse_marker: Annotated[str, Field(min_length=1)] = "[[refuse]]"
+    """A prompt with this text is refused as the vendor's content filter does it."""
+    filter_marker: Annotated[str, Field(min_length=1)] = "[[filter]]"
+    """The answer to a prompt with this text is filtered."""
+    flat_errors: bool = False
+    """vLLM's older form of an error, without an object around it."""
     faults: FaultSettings = FaultSettings()
 
 

@@ -19,9 +19,17 @@ DEADLINE_S = 10.0
 
 
 def simulated(*, faults: dict[str, Any] | None = None, **given: Any) -> Settings:
-    """Settings whose cloud `openai` has these figures; without latencies unless they say so."""
+    """Settings whose cloud `openai` has these figures; without latencies unless they say so.
+
+    Every cloud speaks OpenAI's dialect.
+    """
     cloud = {**QUICK, **given, "faults": faults or {}}
-    return load_settings(simulator={"clouds": {"openai": cloud}})
+    settings = load_settings(simulator={"clouds": {"openai": cloud}})
+    providers = {
+        name: provider.model_copy(update={"dialect": "openai"})
+        for name, provider in settings.providers.items()
+    }
+    return settings.model_copy(update={"providers": providers})
 
 
 @dataclass(frozen=True, slots=True)

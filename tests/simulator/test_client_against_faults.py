@@ -174,12 +174,12 @@ def test_an_answer_cut_in_the_middle_is_no_answer() -> None:
     ("fault", "status", "code", "action"),
     [
         ({"rate_limited": 1.0}, 429, "rate_limit_exceeded", Action.RETRY),
-        ({"server_errors": 1.0}, 500, None, Action.RETRY),
-        ({"server_errors": 1.0, "server_error_status": 502}, 502, None, Action.RETRY),
+        ({"server_errors": 1.0}, 500, "server_error", Action.RETRY),
+        ({"server_errors": 1.0, "server_error_status": 502}, 502, "server_error", Action.RETRY),
         ({"outages": [{"to_s": 60}]}, 503, "server_is_overloaded", Action.RETRY),
         ({"refused": 1.0}, 400, "content_filter", Action.REFUSED),
         ({"too_long": 1.0}, 400, "context_length_exceeded", Action.MOVE),
-        ({"stream_errors": 1.0}, 200, None, Action.MOVE),
+        ({"stream_errors": 1.0}, 200, "server_error", Action.MOVE),
     ],
     ids=["429", "500", "502", "outage", "refused", "too-long", "in-the-answer"],
 )

@@ -183,7 +183,7 @@ def test_what_does_not_exist_is_not_found() -> None:
         assert (model.status, model.json()["error"]["code"]) == (404, "model_not_found")
         provider = await server.chat(provider="acme")
         assert (provider.status, provider.json()["error"]["code"]) == (404, "unknown_provider")
-        url = await server.ask("POST", "/openai/v1/embeddings", b"{}")
+        url = await server.ask("POST", "/openai/v1/audio", b"{}")
         assert (url.status, url.json()["error"]["code"]) == (404, "unknown_url")
         assert (await server.ask("GET", "/openai/v1/chat/completions")).status == 405
         assert (await server.ask("GET", "/livez")).body == b"ok\n"

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     REFUSED = "refused"
     FILTERED = "filtered"
     TOO_LONG = "too_long"
+    SPENT = "spent"
     OUTAGE = "outage"
     """Down, and says so."""
     OUTAGE_CUT = "outage_cut"

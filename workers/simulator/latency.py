@@ -18,6 +18,10 @@ class Timing:
         """From the start until so many tokens are there."""
         return self.first_token_s + self.per_token_s * max(0, tokens - 1)
 
+    def later(self, seconds: float) -> "Timing":
+        """The same answer, but so much later."""
+        return Timing(self.first_token_s + seconds, self.per_token_s)
+
     def tokens_at(self, seconds: float) -> float:
         """How many tokens are there after so long; may be above what the answer has."""
         if seconds < self.first_token_s:
@@ -35,6 +39,7 @@ class LatencyModel:
     per_input_token_s: float
     per_token_s: float
     spread: float
+    per_picture_s: float = 0.0
 
     def timing(self, input_tokens: int, first: float, each: float) -> Timing:
         """The times of one answer; `first` and `each` are numbers of `draw`.
@@ -43,6 +48,10 @@ class LatencyModel:
         """
         base = self.first_token_s + self.per_input_token_s * input_tokens
         return Timing(base * self._factor(first), self.per_token_s * self._factor(each))
+
+    def picture_s(self, each: float) -> float:
+        """The time that one picture takes."""
+        return self.per_picture_s * self._factor(each)
 
     def _factor(self, number: float) -> float:
         return math.exp(self.spread * normal(number)) if self.spread else 1.0
@@ -57,6 +66,7 @@ def latency_model(cloud: CloudSettings, speed: float, *, fast: bool) -> LatencyM
         cloud.per_input_token_s / speed,
         cloud.per_token_s / speed,
         cloud.spread,
+        cloud.per_picture_s / speed,
     )
 
 

@@ -33,9 +33,8 @@ class Prose:
         tokenizer = Tokenizer.from_pretrained(ENCODING)
         self._encode: Callable[[str], Sequence[Any]] = tokenizer.encode_ordinary
 
-        def split(text: str) -> Tokens:
-            return tuple(tokenizer.decode([token]) for token in self._encode(text))
-
+        self._decode: Callable[[list[Any]], str] = tokenizer.decode
+        split = self._split
         lines = resources.files(__package__).joinpath("sentences.txt").read_text().splitlines()
         openings: dict[Tokens, Tokens] = {}
         by_length: defaultdict[int, list[Tokens]] = defaultdict(list)
@@ -67,6 +66,10 @@ class Prose:
         except UnicodeEncodeError:  # half of a surrogate pair
             return sum(map(estimate_tokens, texts))
 
+    def split(self, ascii_text: str) -> list[str]:
+        """A text without any but ASCII characters, as its tokens."""
+        return list(self._split(ascii_text))
+
     def write(self, tokens: int, start: float, stride: float, *, cut: bool = False) -> list[str]:
         """A text of exactly so many tokens, as its tokens; `start` and `stride` (0 to 1) vary it.
 
@@ -88,6 +91,9 @@ class Prose:
         if last:
             out.extend((last if out else self._openings[last])[:left])
         return out
+
+    def _split(self, text: str) -> Tokens:
+        return tuple(self._decode([token]) for token in self._encode(text))
 
     def _last(self, left: int, at: int, *, cut: bool) -> Tokens | None:
         if left <= 0:

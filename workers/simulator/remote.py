@@ -46,23 +46,48 @@ class RemoteSimulator:
 
     def faults(self, provider: str | None = None) -> dict[str, Any]:
         """What goes wrong at one provider, or by provider at all of them."""
-        return self._ask("GET", _faults(provider))
+        return self._ask("GET", _path("faults", provider))
 
     def set_faults(
         self, provider: str, faults: Mapping[str, Any], *, keep: bool = True
     ) -> dict[str, Any]:
         """Set faults by the names of FaultSettings; `keep` leaves those that are not named."""
-        return self._ask("PATCH" if keep else "PUT", _faults(provider), faults)
+        return self._ask("PATCH" if keep else "PUT", _path("faults", provider), faults)
 
     def clear_faults(self, provider: str | None = None) -> dict[str, Any]:
         """Nothing goes wrong any more at one provider, or at any."""
-        return self._ask("DELETE", _faults(provider))
+        return self._ask("DELETE", _path("faults", provider))
+
+    def capacity(self, provider: str | None = None) -> dict[str, Any]:
+        """What one provider takes now, or by provider what each of them does."""
+        return self._ask("GET", _path("capacity", provider))
+
+    def set_capacity(self, provider: str, **capacity: float | None) -> dict[str, Any]:
+        """Change what it takes, by the names of CapacitySettings; what is not named stays."""
+        return self._ask("PATCH", _path("capacity", provider), capacity)
+
+    def reset_capacity(self, provider: str | None = None) -> dict[str, Any]:
+        """Back to what the settings say, at one provider or at all."""
+        return self._ask("DELETE", _path("capacity", provider))
 
     def served(
-        self, provider: str | None = None, *, prompt_id: str | None = None, ids: bool = False
+        self,
+        provider: str | None = None,
+        *,
+        prompt_id: str | None = None,
+        ids: bool = False,
+        history: bool = False,
     ) -> dict[str, Any]:
-        """Counts by provider; `by_id` in each holds one prompt's calls, or with `ids` all."""
-        asked = {"provider": provider, "id": prompt_id, "ids": "1" if ids else None}
+        """Counts by provider; `by_id` in each holds one prompt's calls, or with `ids` all.
+
+        `history` in each, if it is wanted, has rows of `history.COLUMNS`, one for each second.
+        """
+        asked = {
+            "provider": provider,
+            "id": prompt_id,
+            "ids": "1" if ids else None,
+            "history": "1" if history else None,
+        }
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         return self._ask("GET", f"served?{query}")
 
@@ -108,5 +133,5 @@ class RemoteSimulator:
         )
 
 
-def _faults(provider: str | None) -> str:
-    return "faults" if provider is None else f"faults/{quote(provider, safe='')}"
+def _path(what: str, provider: str | None) -> str:
+    return what if provider is None else f"{what}/{quote(provider, safe='')}"

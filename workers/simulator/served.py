@@ -1,7 +1,10 @@
 """What a cloud has served: totals, and calls by prompt id for a comparison with the journal."""
 
+import time
 from collections import Counter
 from typing import Any
+
+from workers.simulator.history import History
 
 
 class Served:
@@ -24,6 +27,7 @@ class Served:
         self.input_tokens = 0
         self.output_tokens = 0
         self.forgotten = 0
+        self.history = History()
         self._outcomes: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()
         # Two dicts of small numbers, which Python shares, take less than one of objects.
@@ -55,6 +59,7 @@ class Served:
         self.answered += 1
         self.input_tokens += input_tokens
         self.output_tokens += output_tokens
+        self.history.used(time.time(), input_tokens + output_tokens)
         if prompt_id in self._begun_by_id:
             self._answered_by_id[prompt_id] = self._answered_by_id.get(prompt_id, 0) + 1
 

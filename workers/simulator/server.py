@@ -1,9 +1,7 @@
 """The simulator as a server: every provider of the settings on one port."""
 
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-import orjson
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
@@ -16,9 +14,11 @@ from broker.settings.simulated import OWN_CLOUDS
 from broker.telemetry.listening import listen
 from workers.simulator.addresses import CONTROL
 from workers.simulator.calls import Call
-from workers.simulator.chat_request import ApiError
 from workers.simulator.cloud import Cloud
 from workers.simulator.control import Control
+from workers.simulator.forms.openai_errors import error_form
+from workers.simulator.forms.shape import JSON, Operation
+from workers.simulator.problems import Details, Problem, What
 from workers.simulator.prose import Prose
 
 if TYPE_CHECKING:
@@ -42,14 +42,16 @@ class SimulatorServer:
         prose = Prose()
         self._chunk_every_s = settings.simulator.chunk_every_s
         self.clouds = {
-            name: Cloud(name, {m.name for m in provider.models.values()}, settings.simulator, prose)
+            name: Cloud(
+                name,
+                provider.dialect,
+                dict.fromkeys(model.name for model in provider.models.values()),
+                settings.simulator,
+                prose,
+            )
             for name, provider in settings.providers.items()
         }
         self._control = Control(self.clouds)
-        self._chats = {f"/{name}/v1/chat/completions": c for name, c in self.clouds.items()}
-        self._models = {
-            f"/{name}/v1/models": _model_list(cloud) for name, cloud in self.clouds.items()
-        }
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -75,36 +77,38 @@ class SimulatorServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
+        name, _, tail = path[1:].partition("/")
+        cloud = self.clouds.get(name)
         try:
-            cloud = self._chats.get(path)
-            if cloud is not None and request.method == "POST":
-                return await Call(cloud, request, self._chunk_every_s).run()
+            if cloud is not None:
+                return await self._of_cloud(cloud, tail, request)
             if path == "/livez":
                 return web.Response(text="ok\n")
             if path.startswith(CONTROL):
                 return await self._control.answer(request)
-            if path in self._models:
-                return _json_response(200, self._models[path])
-            raise self._unknown(request)
-        except ApiError as error:
-            return _json_response(error.status, error.body)
+            self._nowhere(path)
+        except Problem as problem:
+            form = error_form(problem) if cloud is None else cloud.forms.error(None, problem)
+            return web.Response(status=form.status, body=form.body, headers=form.headers)
         except web.HTTPRequestEntityTooLarge:
-            too_large = ApiError(413, f"The request is above {MAX_REQUEST_BYTES} bytes.")
-            return _json_response(too_large.status, too_large.body)
+            sentence = f"The request is above {MAX_REQUEST_BYTES} bytes."
+            too_large = Problem(What.TOO_LARGE, sentence)
+            form = error_form(too_large) if cloud is None else cloud.forms.error(None, too_large)
+            return web.Response(status=form.status, body=form.body, headers=form.headers)
 
-    def _unknown(self, request: web.BaseRequest) -> ApiError:
-        path = request.path
-        if path in self._chats:
-            return ApiError(405, f"Not allowed to {request.method} on {path}.")
-        name = path.strip("/").partition("/")[0]
-        if name in self.clouds:
-            return ApiError(404, f"Unknown request URL: {path}.", code="unknown_url")
+    def _nowhere(self, path: str) -> NoReturn:
         known = ", ".join(self.clouds)
-        return ApiError(
-            404,
-            f"There is no provider at {path}; paths begin with one of {known}.",
-            code="unknown_provider",
-        )
+        sentence = f"There is no provider at {path}; paths begin with one of {known}."
+        raise Problem(What.NO_SUCH_URL, sentence, Details(code="unknown_provider"))
+
+    async def _of_cloud(
+        self, cloud: Cloud, tail: str, request: web.BaseRequest
+    ) -> web.StreamResponse:
+        route = cloud.forms.route(request.method, tail, request.query_string)
+        if route.operation is not Operation.MODELS:
+            return await Call(cloud, request, route, self._chunk_every_s).run()
+        cloud.check_key(request.headers)
+        return web.Response(body=cloud.forms.told(route), headers=JSON)
 
 
 def _request(
@@ -123,20 +127,3 @@ def _request(
         protocol._loop,  # noqa: SLF001 - as aiohttp's own factory has it
         client_max_size=MAX_REQUEST_BYTES,
     )
-
-
-def _model_list(cloud: Cloud) -> bytes:
-    created = int(time.time())
-    return orjson.dumps(
-        {
-            "object": "list",
-            "data": [
-                {"id": model, "object": "model", "created": created, "owned_by": cloud.name}
-                for model in sorted(cloud.models)
-            ],
-        }
-    )
-
-
-def _json_response(status: int, body: bytes) -> web.Response:
-    return web.Response(status=status, body=body, headers={"Content-Type": "application/json"})

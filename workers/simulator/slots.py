@@ -24,6 +24,12 @@ class Slots:
         """Calls in the queue."""
         return sum(not waiter.done() for waiter in self._waiting)
 
+    def resize(self, slots: int, queue: int) -> None:
+        """So many from now on. Nobody loses a slot or a place: what is too much runs out."""
+        self._slots = slots
+        self._queue = queue
+        self._fill()
+
     async def __aenter__(self) -> None:
         """Take a slot; raises QueueFullError."""
         if self.in_use < self._slots and not self._waiting:
@@ -38,7 +44,7 @@ class Slots:
                 await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled():
-                self._leave()  # the slot was handed over in the moment in which the caller left
+                self._leave()  # the slot was given in the moment in which the caller left
             else:
                 with contextlib.suppress(ValueError):  # a slot that fell free may have passed it
                     self._waiting.remove(waiter)
@@ -50,9 +56,12 @@ class Slots:
         self._leave()
 
     def _leave(self) -> None:
-        while self._waiting:
+        self.in_use -= 1
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._waiting and self.in_use < self._slots:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(None)  # the slot goes on to it, so `in_use` stays
-                return
-        self.in_use -= 1
+                self.in_use += 1
+                waiter.set_result(None)
