@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,6 +20,7 @@ REQUEST_S: Final = 60.0
 PUT_S: Final = TRIES * (REQUEST_S + 5.0)
 """Longest time that a write takes, pauses between its tries included."""
 _FIRST_PAUSE_S: Final = 0.2
+_THREADS: Final = 16
 _STAGED: Final = re.compile(r".+#[0-9]+")
 _OF_CLIENT: Final = frozenset(
     {
@@ -53,6 +55,9 @@ class Objects:
 
     `url` is `file:///...`, `s3://...`, `gs://...`, `az://...` or what else obstore knows. Raises
     UsageError when it cannot be opened. A folder on a disk is made when `make`.
+
+    obstore is asked on threads of our own: a short process that used its coroutines was now and
+    then aborted at its end, when a thread of obstore's came back to an interpreter that was gone.
     """
 
     def __init__(self, url: str, options: Mapping[str, str], *, make: bool = False) -> None:
@@ -63,6 +68,7 @@ class Objects:
         self.folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
         """Where it lies, when that is a disk of this machine."""
         resolved = {name: resolve_secret(value) or "" for name, value in options.items()}
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         try:
             if self.folder is not None:
                 self._store: Any = LocalStore(self.folder, mkdir=make, automatic_cleanup=True)
@@ -81,7 +87,7 @@ class Objects:
         # Disks keep no media types, and obstore refuses to be given one for them.
         kind = None if self.folder is not None else {"Content-Type": media_type}
         await self._tried(
-            "take them", lambda: obstore.put_async(self._store, name, data, attributes=kind)
+            "take them", lambda: obstore.put(self._store, name, data, attributes=kind)
         )
 
     async def get(self, name: str, size: int) -> bytes | None:
@@ -92,13 +98,13 @@ class Objects:
         """
         import obstore  # noqa: PLC0415 - as above
 
-        async def read() -> bytes | None:
+        def read() -> bytes | None:
             try:
-                found = await obstore.get_async(self._store, name)
+                found = obstore.get(self._store, name)
                 if found.meta["size"] != size:
                     return b""
                 got = bytearray()
-                async for part in found.stream():
+                for part in found.stream():
                     got += part
                     if len(got) > size:
                         break
@@ -112,9 +118,9 @@ class Objects:
         """When an object was last written (unix seconds), None when there is none."""
         import obstore  # noqa: PLC0415 - as above
 
-        async def look() -> float | None:
+        def look() -> float | None:
             try:
-                found = await obstore.head_async(self._store, name)
+                found = obstore.head(self._store, name)
             except FileNotFoundError:
                 return None
             return float(found["last_modified"].timestamp())
@@ -125,14 +131,14 @@ class Objects:
         """Everything in a folder and below; raises StoreFailedError."""
         import obstore  # noqa: PLC0415 - as above
 
-        chunks = obstore.list(self._store, prefix=folder, chunk_size=1_000)
+        chunks = iter(obstore.list(self._store, prefix=folder, chunk_size=1_000))
         while True:
             try:
-                chunk = await asyncio.wait_for(anext(chunks), REQUEST_S)
-            except StopAsyncIteration:
-                return
+                chunk = await self._asked(lambda: next(chunks, None))
             except Exception as error:
                 raise _failed("list them", error) from error
+            if chunk is None:
+                return
             for one in chunk:
                 yield StoredObject(one["path"], one["size"], one["last_modified"].timestamp())
 
@@ -140,9 +146,9 @@ class Objects:
         """Remove an object; one that is gone already is well. Raises StoreFailedError."""
         import obstore  # noqa: PLC0415 - as above
 
-        async def delete() -> None:
+        def delete() -> None:
             with contextlib.suppress(FileNotFoundError):
-                await obstore.delete_async(self._store, name)
+                obstore.delete(self._store, name)
 
         await self._tried("remove them", delete)
 
@@ -165,19 +171,19 @@ class Objects:
         real = os.path.realpath(self.folder / name)
         return not Path(real).is_relative_to(os.path.realpath(self.folder))
 
-    async def _tried(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _tried(self, what: str, ask: Callable[[], T]) -> T:
         for attempt in range(1, TRIES + 1):
             try:
-                return await asyncio.wait_for(_as_coroutine(ask), REQUEST_S)
+                return await self._asked(ask)
             except Exception as error:
                 if attempt == TRIES:
                     raise _failed(what, error) from error
                 await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
         raise AssertionError(TRIES)
 
-
-async def _as_coroutine(ask: Callable[[], Awaitable[T]]) -> T:
-    return await ask()
+    async def _asked(self, ask: Callable[[], T]) -> T:
+        asked = asyncio.get_running_loop().run_in_executor(self._pool, ask)
+        return await asyncio.wait_for(asked, REQUEST_S)
 
 
 def _failed(what: str, error: Exception) -> StoreFailedError:
@@ -190,7 +196,8 @@ def _failed(what: str, error: Exception) -> StoreFailedError:
 
 def _arguments(options: Mapping[str, str]) -> dict[str, Any]:
     """What obstore is given: the HTTP client's options and the store's, by its own names."""
-    client: dict[str, Any] = {}
+    # A thread must not wait longer for its answer than we do for the thread.
+    client: dict[str, Any] = {"timeout": f"{REQUEST_S:.0f}s"}
     store: dict[str, str] = {}
     for name, value in options.items():
         plain = name.lower()
