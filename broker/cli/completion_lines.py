@@ -53,7 +53,9 @@ def answer_of(completion: "Completion") -> str:
     if completion.data is not None:
         return f"The result lies at {completion.data.url} ({completion.data.size:,} bytes)."
     if completion.body is not None:
-        return "The result is no text; --json shows it."
+        from broker.cli.body_words import told
+
+        return told(completion.body)
     return f"It ended as {completion.status}."
 
 
