@@ -24,10 +24,10 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def write(text: str) -> None:
+def write(text: str, end: str = "\n") -> None:
     """A line of the result. A reader that went away (`| head`) ends the command quietly."""
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{text}{end}")
         sys.stdout.flush()
     except BrokenPipeError:
         # Python would complain once more when it flushes at its end.

@@ -42,6 +42,9 @@ def send(
         typer.Option(min=0.0, help="Seconds after which an answer is of no use any more."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Print the answers as they come.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print the answers as they grow; waits for them.")
+    ] = False,
     wait_s: Annotated[
         float, typer.Option(min=0.0, help="Seconds to --wait after the last prompt was sent.")
     ] = 120.0,
@@ -62,6 +65,11 @@ def send(
 
     Prints the ids, or with --wait the answers: exit code 1 when one did not
     succeed, 3 when they were not all there in time.
+
+    With --stream several answers grow side by side, in lines that begin with
+    their ids. When a call fails in the middle, a line beside the output says
+    that what stands there is void, and the answer begins again: a script takes
+    --wait, or --stream --json, which prints each piece and then the completion.
     """
     given = {
         "tenant": tenant,
@@ -70,6 +78,7 @@ def send(
         "provider": provider,
         "max_output_tokens": max_output_tokens,
         "timeout_s": timeout,
+        "stream": stream or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     with _input(text, file) as prompts:
@@ -80,8 +89,15 @@ def send(
 
         from broker.cli.send_run import run_send
 
-        deadline_s = wait_s if wait else None
-        run_send(settings, prompts, given, total=total, wait_s=deadline_s, as_json=as_json)
+        run_send(
+            settings,
+            prompts,
+            given,
+            total=total,
+            wait_s=wait_s if wait or stream else None,
+            as_json=as_json,
+            stream=stream,
+        )
 
 
 @contextmanager

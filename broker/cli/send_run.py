@@ -12,6 +12,7 @@ import typer
 from broker.cli.completion_lines import OutageNotice
 from broker.cli.output import say
 from broker.cli.send_view import SendView
+from broker.cli.stream_view import StreamView
 from broker.load.prompt_files import PromptFile
 from broker.load.sender import DELIVERY_S, PromptSender
 from broker.records.errors import NotReadyError, WeighbridgeError
@@ -36,22 +37,28 @@ def run_send(
     total: int,
     wait_s: float | None,
     as_json: bool,
+    stream: bool = False,
 ) -> None:
     """Send the `total` prompts with the fields of `given` where they have none of their own.
 
-    With `wait_s` print the answers, at most so long after the last prompt was sent. Raises
+    With `wait_s` print the answers, at most so long after the last prompt was sent; with `stream`
+    as they grow. Raises
     NotReadyError, DeliveryFailedError, or typer.Exit with NOT_SUCCEEDED.
     """
     with ExitStack() as stack:
         # The follower stands at the end of the completions before the first prompt is sent.
         follower = None
         if wait_s is not None:
-            follower = stack.enter_context(CompletionFollower(settings))
+            follower = stack.enter_context(CompletionFollower(settings, streams=stream))
         accepted: deque[tuple[str, int, int]] = deque()
         sender = stack.enter_context(
             PromptSender(settings, on_acknowledged=lambda *place: accepted.append(place))
         )
-        view = stack.enter_context(SendView(total, waiting=follower is not None, as_json=as_json))
+        view = stack.enter_context(
+            StreamView(total, as_json=as_json)
+            if stream
+            else SendView(total, waiting=follower is not None, as_json=as_json)
+        )
         sending = Sending(sender, follower, view, accepted)
         sending.send_all(prompts, given)
         if wait_s is not None:
@@ -123,7 +130,11 @@ class Sending:
     def _turn(self, timeout_s: float) -> None:
         self._tell_accepted()
         if self._follower is not None and self._notice is not None:
-            for one in self._follower.poll(timeout_s):
+            found = self._follower.poll(timeout_s)
+            for piece in self._follower.pieces:
+                if piece.chunk.id in self._unanswered and isinstance(self._view, StreamView):
+                    self._view.grew(piece)
+            for one in found:
                 if one.completion.id in self._unanswered:
                     self._unanswered.discard(one.completion.id)
                     self._view.answered(one)

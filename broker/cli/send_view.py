@@ -11,6 +11,7 @@ from broker.cli.output import console, milliseconds, say, write
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from broker.records.completion import Completion
     from broker.story.following import Followed
 
 _STILL_S: Final = 0.5
@@ -32,6 +33,7 @@ class SendView:
         self._as_json = as_json
         self._on_terminal = sys.stdout.isatty()
         self._accepted = 0
+        self._sent_told = False
         self._statuses: Counter[str] = Counter()
         self._began = time.monotonic()
         self._bar: Progress | None = None
@@ -47,8 +49,7 @@ class SendView:
         """Kafka has this prompt."""
         self._accepted += 1
         if self._waiting:
-            if self.total == 1 and not self._as_json:
-                say(f"Sent {identity}.")
+            self.sent(identity)
         elif self._as_json:
             import orjson
 
@@ -57,28 +58,43 @@ class SendView:
         else:
             self._result(identity)
 
+    def sent(self, identity: str) -> None:
+        """Say once that it is on its way: Kafka's word on it may come after the answer."""
+        if self.total == 1 and not self._as_json and not self._sent_told:
+            self._sent_told = True
+            say(f"Sent {identity}.")
+
     def answered(self, one: "Followed") -> None:
         """This one is answered, well or not."""
         completion = one.completion
-        self._statuses[completion.status] += 1
-        good = completion.status == "succeeded"
-        self.unsuccessful += not good
+        self.sent(completion.id)
+        good = self.count(completion)
         if self._as_json:
             self._result(one.value.decode())
             return
         if self.total > 1:
-            style = STATUS_STYLES[completion.status]
-            where = f"{completion.provider or '-'}  {completion.lane or '-'}"
-            self._result(
-                f"{completion.id}  {completion.status}  {where}  "
-                f"{milliseconds(latency_ms(completion))}",
-                style,
-            )
+            self.headline(completion)
         answer = answer_of(completion)
         if good or self.total > 1:
             self._result(answer + "\n" * (self.total > 1))
         else:
             say(f"{completion.id} {completion.status}: {printable(answer)}")
+
+    def count(self, completion: "Completion") -> bool:
+        """Count an answer; whether it succeeded."""
+        self._statuses[completion.status] += 1
+        good = completion.status == "succeeded"
+        self.unsuccessful += not good
+        return good
+
+    def headline(self, completion: "Completion") -> None:
+        """The line that says how it went."""
+        where = f"{completion.provider or '-'}  {completion.lane or '-'}"
+        self._result(
+            f"{completion.id}  {completion.status}  {where}  "
+            f"{milliseconds(latency_ms(completion))}",
+            STATUS_STYLES[completion.status],
+        )
 
     def refresh(self) -> None:
         """Draw how far it is."""

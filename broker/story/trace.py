@@ -136,10 +136,14 @@ class Story:
             parts.append(call.code)
         if call.output_tokens is not None:
             parts.append(f"{call.output_tokens:,} tokens out")
+        if call.per_token_ms is not None and call.first_token_ms is not None:
+            # Of an answer that came whole, the first token says no more than its end.
+            parts.append(f"the first after {call.first_token_ms:,} ms")
+            parts.append(f"then {call.per_token_ms:.3g} ms each")
         took = "" if call.ms is None else f" after {call.ms:,} ms"
         text = f"call {call.attempt} of {call.provider} ended{took}: {', '.join(parts)}"
-        names = ("outcome", "http_status", "code", "ms", "first_token_ms", "output_tokens")
-        details |= {name: getattr(call, name) for name in names}
+        names = ("outcome", "http_status", "code", "ms", "first_token_ms", "per_token_ms")
+        details |= {name: getattr(call, name) for name in (*names, "output_tokens")}
         self._add(record, "call_ended", call.at, text, details)
 
     def completion(self, record: InputRecord, completion: Completion) -> None:
