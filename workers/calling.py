@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -15,7 +16,7 @@ from broker.core.retries import Transport
 from broker.records.usage import Usage
 from broker.records.work import Work
 from broker.settings.providers import ServedModel
-from workers.credentials import Credential
+from workers.credentials import Credential, without_key
 from workers.exchange import CallLimits, Exchange
 from workers.providers.dialect import (
     Adapter,
@@ -156,23 +157,22 @@ class ProviderClient:
         headers = {**prepared.request.headers, **prepared.credential}
         if self._trace:
             headers |= {_TRACE_ID: work.id, _TRACE_ATTEMPT: str(attempt)}
-        stream = (
-            Streaming(self._adapter.assembler(work), on_pieces)
-            if (prepared.request.streamed)
-            else None
-        )
-        if stream is not None:
+        stream = None
+        if prepared.request.streamed:
+            stream = Streaming(self._adapter.assembler(work), on_pieces)
             headers |= self._stream_ends.headers()
         try:
             answer = await self._exchange(exchange, prepared, headers, stream)
         except ErrorReply as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                self._credential.rejected()
             return CallResult(
                 seconds=time.monotonic() - began,
                 first_token_s=exchange.first_token_s,
                 status=error.status,
                 code=error.code,
                 kind=error.type,
-                message=error.message,
+                message=without_key(error, prepared.credential),
                 retry_after_s=error.retry_after_s,
                 should_retry=error.should_retry,
                 usage=_used(stream),

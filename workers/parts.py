@@ -80,7 +80,9 @@ def topics_of(settings: Settings) -> list[str]:
     return [names.completions, names.dead_letters, names.calls, names.chunks, *work]
 
 
-def build_client(settings: Settings, provider: str) -> ProviderClient:
+def build_client(
+    settings: Settings, provider: str, credential_failed: Callable[[], None] | None = None
+) -> ProviderClient:
     """The provider's address and dialect; inside the event loop. Raises UsageError."""
     given = settings.provider(provider)
     adapter = adapter_for(given)
@@ -91,7 +93,7 @@ def build_client(settings: Settings, provider: str) -> ProviderClient:
         limits=CallLimits(
             given.connect_s, given.first_byte_s, given.between_bytes_s, given.total_s
         ),
-        credential=credential_for(given, adapter),
+        credential=credential_for(given, adapter, provider, credential_failed),
         models=given.models,
         trace_headers=given.trace_headers or simulated,
     )
@@ -124,7 +126,7 @@ def build_worker(
     names = TopicNames(settings.kafka.prefix)
     limit = shapes.most_bytes.get(names.completions, bounds.max_record_bytes + _RECORD_OVERHEAD)
     folder = folder_of(shapes.cluster, settings.kafka.prefix)
-    client = build_client(settings, provider)
+    client = build_client(settings, provider, metrics.credential_failures.inc)
     tallies = Tallies(metrics)
     streams = Streams(publisher, provider, bounds.chunk_every_ms / 1000, tallies)
     notes = Notes(provider, journal, bounds.journal_before_call, streams, endings, tallies)

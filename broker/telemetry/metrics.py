@@ -152,6 +152,10 @@ class WorkerMetrics(_Common):
             "weighbridge_bad_work_records_total",
             "Work records that are not in the contract's form.",
         )
+        self.credential_failures = self._counter(
+            "weighbridge_credential_failures_total",
+            "Tries to get a new token for the provider that failed; the old one may still live.",
+        )
         self.tokens = self._counter(
             "weighbridge_tokens_total", "Tokens the provider counted.", "direction"
         )
