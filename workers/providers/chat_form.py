@@ -59,7 +59,7 @@ def chat_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         found |= _text(text)
     if isinstance(reasoning, Mapping) and reasoning.get("effort") is not None:
         found["reasoning_effort"] = reasoning["effort"]
-    if fields.get("tools"):
+    if isinstance(fields.get("tools"), list):
         found["tools"] = [nested_tool(tool) for tool in fields["tools"]]
     if isinstance(fields.get("tool_choice"), Mapping):
         found["tool_choice"] = _tool_choice(fields["tool_choice"])

@@ -110,7 +110,8 @@ def _parts(content: Any) -> list[Part]:
         return [{"text": ""}]
     if isinstance(content, str):
         return [{"text": content}]
-    parts = [_part(object_of(part, "A part of a message")) for part in content]
+    given = list_of(content, "The content of a message")
+    parts = [_part(object_of(part, "A part of a message")) for part in given]
     return parts or [{"text": ""}]
 
 

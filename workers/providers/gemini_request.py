@@ -125,7 +125,7 @@ def _candidates(fields: Mapping[str, Any], served: ServedModel) -> dict[str, Any
         return {}
     if fields.get("stream"):
         raise CannotExpressError("Gemini streams one answer, and `n` asks for more.")
-    if wanted > _MOST_CANDIDATES:
+    if type(wanted) is not int or wanted > _MOST_CANDIDATES:
         raise CannotExpressError(f"Gemini makes at most {_MOST_CANDIDATES} answers at once.")
     return {"candidateCount": wanted}
 
