@@ -1,4 +1,7 @@
-"""Refuses, before any call, what a served model cannot do by its settings; for every dialect."""
+"""Refuses, before any call, what cannot be asked of a served model; for every dialect."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from broker.core.needs import NEEDS, needs_of
 from broker.records.work import Work
@@ -16,3 +19,18 @@ def refuse_what_it_lacks(work: Work, served: ServedModel) -> None:
         raise CannotExpressError(
             f"By its settings {served.name} knows no {named}, which the prompt asks for."
         )
+
+
+@contextmanager
+def only_known_forms() -> Iterator[None]:
+    """Around the mapping of a prompt to other names: a field of an odd form is refused.
+
+    Fields that are only passed on are the provider's to judge.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Not chained: the foreign error may quote the prompt.
+        raise CannotExpressError(
+            "A field of the prompt has a form that cannot be told in the provider's words."
+        ) from None

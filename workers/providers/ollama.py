@@ -24,7 +24,7 @@ from workers.providers.dialect import (
     MalformedReplyError,
     Reply,
 )
-from workers.providers.lacking import refuse_what_it_lacks
+from workers.providers.lacking import only_known_forms, refuse_what_it_lacks
 from workers.providers.ollama_messages import ollama_messages
 from workers.providers.ollama_stream import LineAssembler
 from workers.providers.openai_errors import error_in
@@ -79,6 +79,10 @@ class Ollama:
         refuse_what_it_lacks(work, served)
         if work.kind == "image":
             raise CannotExpressError("Ollama makes no pictures.")
+        with only_known_forms():
+            return self._request(work, served)
+
+    def _request(self, work: Work, served: ServedModel) -> HttpRequest:
         body: dict[str, Any] = {"model": served.name}
         if work.kind == "embedding":
             fields = work.fields

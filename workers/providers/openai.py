@@ -22,7 +22,7 @@ from workers.providers.dialect import (
     MalformedReplyError,
     Reply,
 )
-from workers.providers.lacking import refuse_what_it_lacks
+from workers.providers.lacking import only_known_forms, refuse_what_it_lacks
 from workers.providers.openai_errors import OPENAI, error_in
 from workers.providers.openai_media import embeddings_of, pictures_of
 from workers.providers.openai_reply import answer_of
@@ -97,7 +97,8 @@ class OpenAI:
         body: dict[str, Any] = {"model": served.name}
         if form == "chat" and served.api == RESPONSES:
             form = RESPONSES
-            body.update(responses_body(fields, streamed=streamed))
+            with only_known_forms():
+                body.update(responses_body(fields, streamed=streamed))
         elif form == "chat":
             self._chat(body, fields, streamed=streamed)
         elif form == "embedding":
@@ -113,9 +114,12 @@ class OpenAI:
         )
 
     def _chat(self, body: dict[str, Any], fields: Mapping[str, Any], *, streamed: bool) -> None:
-        body["messages"] = messages_of(fields)
         if in_responses_form(fields):
-            fields = chat_fields(fields)
+            with only_known_forms():
+                body["messages"] = messages_of(fields)
+                fields = chat_fields(fields)
+        else:
+            body["messages"] = messages_of(fields)
         limit = fields.get("max_output_tokens")
         if limit is not None:
             body[self.longest_answer] = limit

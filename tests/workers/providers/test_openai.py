@@ -1,6 +1,5 @@
 """OpenAI's dialect: what is asked, and what the replies mean."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -12,11 +11,9 @@ from tests.workers.building import work
 from tests.workers.local_provider import completion
 from workers.providers.dialect import ErrorReply, HttpRequest, MalformedReplyError, Reply
 from workers.providers.openai import OURS, OpenAI
-from workers.providers.rate_headers import retry_after
 from workers.providers.registry import adapter_for
 
 ADAPTER = OpenAI(ProviderSettings())
-NOW = datetime(2026, 11, 26, 12, 0, 0, tzinfo=UTC)
 
 
 def asked(fields: dict[str, Any], **given: Any) -> HttpRequest:
@@ -202,28 +199,6 @@ class TestErrors:
         with pytest.raises(ErrorReply) as caught:
             ADAPTER.answer(work(), Reply(200, {}, b'{"error": {"code": "slow_down"}}'))
         assert (caught.value.status, caught.value.code) == (200, "slow_down")
-
-
-class TestRetryAfter:
-    @pytest.mark.parametrize(
-        ("headers", "expected"),
-        [
-            ({}, None),
-            ({"retry-after": "3"}, 3.0),
-            ({"retry-after": " 2.5 "}, 2.5),
-            ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
-            ({"retry-after-ms": "x", "retry-after": "3"}, 3.0),
-            ({"retry-after": "Thu, 26 Nov 2026 12:00:07 GMT"}, 7.0),
-            ({"retry-after": "Thu, 26 Nov 2026 11:00:00 GMT"}, 0.0),
-            ({"retry-after": "Thu, 26 Nov 2026 12:00:07"}, None),
-            *(({"retry-after": odd}, None) for odd in ("", "soon", "nan", "inf", "-1", "1e999")),
-            ({"retry-after": "²"}, None),
-        ],
-    )
-    def test_it_is_seconds_or_a_date_or_not_there(
-        self, headers: dict[str, str], expected: float | None
-    ) -> None:
-        assert retry_after(headers, NOW) == expected
 
 
 def test_a_dialect_that_does_not_exist_is_a_mistake_in_the_settings() -> None:
