@@ -25,13 +25,19 @@ from workers.providers.dialect import (
     LimitsSeen,
     Reply,
 )
-from workers.providers.gemini_embeddings import embedding_answer, embedding_request
+from workers.providers.gemini_embeddings import (
+    EMBED_CONTENT,
+    PREDICT,
+    embedding_answer,
+    embedding_request,
+)
 from workers.providers.gemini_errors import RETRIES, error_of
 from workers.providers.gemini_image import image_answer, image_body
 from workers.providers.gemini_reply import chat_answer
 from workers.providers.gemini_request import chat_body
 from workers.providers.gemini_stream import GeminiAssembler
 from workers.providers.lacking import refuse_what_it_lacks
+from workers.providers.rate_headers import limits_of
 
 _JSON: Final[Mapping[str, str]] = {"Content-Type": "application/json"}
 _SIMULATED: Final = "simulated"
@@ -48,7 +54,13 @@ class Gemini:
     root: str = ""
 
     def __init__(self, provider: ProviderSettings) -> None:
-        """Raises UsageError when Google's credentials have no project to be used in."""
+        """Raises UsageError for a model's unknown `api`, and for credentials without a project."""
+        for alias, served in provider.models.items():
+            if served.api not in (None, PREDICT, EMBED_CONTENT):
+                raise UsageError(
+                    f"The model {alias!r} has the api {served.api!r}, which this dialect has not.",
+                    mend=f"Known are, for embeddings: {PREDICT}, {EMBED_CONTENT}.",
+                )
         self._scope = _scope_of(provider)
 
     def key_header(self, key: str) -> tuple[str, str]:
@@ -93,9 +105,8 @@ class Gemini:
         return error_of(reply)
 
     def limits(self, headers: Mapping[str, str]) -> LimitsSeen | None:
-        """Vertex says nothing of limits."""
-        del headers
-        return None
+        """Vertex itself says nothing; a gateway before it may, in the usual spelling."""
+        return limits_of(headers)
 
     def notes(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """How the traffic was paid for stands in the body."""

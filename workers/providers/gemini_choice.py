@@ -84,8 +84,9 @@ class Choice:
 
     @property
     def text(self) -> str | None:
-        """What was said; None where nothing was."""
-        return "".join(self._said) if self._said else None
+        """What was said; None where something else came, or a filter stopped it, before a word."""
+        unsaid = self._calls or self._pictures or self.finish_reason == "content_filter"
+        return "".join(self._said) if self._said or not unsaid else None
 
     @property
     def pictures(self) -> int:

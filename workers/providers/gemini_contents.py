@@ -48,7 +48,8 @@ def conversation_of(messages: Iterable[Mapping[str, Any]], *, signed: bool) -> d
     """`contents`, and `systemInstruction` where the system says something.
 
     What the system says in the middle of a conversation stands in the instruction too: there is no
-    other place for it. `signed`: the model wants signatures of thoughts on calls of functions.
+    other place for it. Messages that say nothing are left out. `signed`: the model wants
+    signatures of thoughts on calls of functions.
     Raises CannotExpressError.
     """
     system: list[Part] = []
@@ -67,17 +68,20 @@ def conversation_of(messages: Iterable[Mapping[str, Any]], *, signed: bool) -> d
         results = None
         if role in ("system", "developer"):
             system.extend(_only_text(_parts(message.get("content")), "the system's message"))
-        elif role == "user":
-            contents.append({"role": "user", "parts": _parts(message.get("content"))})
+            continue
+        if role == "user":
+            content = {"role": "user", "parts": _parts(message.get("content"))}
         elif role == "assistant":
-            contents.append({"role": "model", "parts": _said(message, names, signed=signed)})
+            content = {"role": "model", "parts": _said(message, names, signed=signed)}
         else:
             raise CannotExpressError(
                 "Gemini knows the roles system, developer, user, assistant and tool; a message has "
                 "another."
             )
+        if content["parts"]:
+            contents.append(content)
     if not contents:
-        raise CannotExpressError("Gemini needs a message that is not the system's.")
+        raise CannotExpressError("Gemini needs a message, not the system's, that is not empty.")
     asked: dict[str, Any] = {"contents": contents}
     if system:
         asked["systemInstruction"] = {"parts": system, "role": "user"}
@@ -106,13 +110,14 @@ def list_of(value: Any, what: str) -> list[Any]:
 
 
 def _parts(content: Any) -> list[Part]:
-    if content is None:
-        return [{"text": ""}]
+    """Vertex refuses a text that is empty; what says nothing is left out."""
+    if content is None or content == "":
+        return []
     if isinstance(content, str):
         return [{"text": content}]
     given = list_of(content, "The content of a message")
     parts = [_part(object_of(part, "A part of a message")) for part in given]
-    return parts or [{"text": ""}]
+    return [part for part in parts if part.get("text") != ""]
 
 
 def _part(given: Mapping[str, Any]) -> Part:
@@ -166,7 +171,7 @@ def _said(message: Mapping[str, Any], names: dict[str, str], *, signed: bool) ->
     """What the model said; the names of its calls are kept for their results."""
     if message.get("audio") is not None and message.get("content") is None:
         raise CannotExpressError("Audio that another provider has spoken is not here.")
-    spoken = [part for part in _parts(message.get("content")) if part.get("text") != ""]
+    spoken = _parts(message.get("content"))
     if message.get("refusal"):
         spoken.append({"text": text_of(message["refusal"], "A refusal")})
     called = list_of(message.get("tool_calls") or [], "`tool_calls`")
@@ -176,7 +181,7 @@ def _said(message: Mapping[str, Any], names: dict[str, str], *, signed: bool) ->
     if signed and calls:
         # Only the first of several calls at once carries one.
         calls[0].setdefault("thoughtSignature", UNSIGNED)
-    return spoken + calls or [{"text": ""}]
+    return spoken + calls
 
 
 def _call(call: Mapping[str, Any], names: dict[str, str]) -> Part:

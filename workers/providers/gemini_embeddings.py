@@ -51,8 +51,6 @@ def embedding_request(fields: Mapping[str, Any], served: ServedModel) -> tuple[s
     if api == PREDICT:
         instances = [{"content": text, **about} for text in inputs]
         return "predict", {"instances": instances, "parameters": config}
-    if api != EMBED_CONTENT:
-        raise CannotExpressError(f"{served.name} is not embedded by {api!r}.")
     if "task_type" in about:
         about["taskType"] = about.pop("task_type")
     contents = [

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from openai.types.chat import completion_create_params
 
-from broker.settings.providers import ServedModel
+from broker.records.errors import UsageError
+from broker.settings.providers import ProviderSettings, ServedModel
 from tests.workers.providers.test_gemini_request import asked, body_of, config_of
 from workers.providers.dialect import CannotExpressError
+from workers.providers.gemini import Gemini
 from workers.providers.gemini_request import BROKERS, HARMLESS
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
@@ -251,6 +253,7 @@ class TestEmbeddings:
         with pytest.raises(CannotExpressError):
             asked(fields, kind="embedding")
 
-    def test_a_form_that_does_not_exist(self) -> None:
-        with pytest.raises(CannotExpressError, match="responses"):
-            asked({"input": "a"}, ServedModel(name="x", api="responses"), kind="embedding")
+    def test_a_form_that_does_not_exist_is_found_at_the_start(self) -> None:
+        models = {"vectors": ServedModel(name="x", api="responses")}
+        with pytest.raises(UsageError, match="responses"):
+            Gemini(ProviderSettings(dialect="gemini", models=models))

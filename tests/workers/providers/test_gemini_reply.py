@@ -90,6 +90,10 @@ class TestChats:
         other = read(reply(candidate(call)), prompt_id="q")
         assert message_of(other)["tool_calls"][0]["id"] != first["id"]
 
+    def test_an_answer_of_thoughts_alone_is_an_empty_text(self) -> None:
+        got = read(reply(candidate({"text": "Hm.", "thought": True}, finish="MAX_TOKENS")))
+        assert (got.text, message_of(got)["content"], got.finish_reason) == ("", "", "length")
+
     def test_several_candidates(self) -> None:
         got = read(reply(candidate("b", index=1), candidate("a", index=0, finish="MAX_TOKENS")))
         assert [choice["message"]["content"] for choice in got.body["choices"]] == ["a", "b"]

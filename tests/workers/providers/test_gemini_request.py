@@ -168,6 +168,13 @@ class TestMessages:
         assert contents[1]["parts"][0]["functionCall"] == {"name": "look", "args": {}}
         assert contents[2]["parts"][0]["functionResponse"]["name"] == "look"
 
+    def test_a_text_that_is_empty_is_left_out_as_vertex_refuses_it(self) -> None:
+        empty = [{"type": "text", "text": ""}, {"type": "text", "text": "x"}]
+        contents = contents_of(
+            USER, {"role": "assistant", "content": ""}, {"role": "user", "content": empty}
+        )
+        assert [content["parts"] for content in contents] == [[{"text": "Why?"}], [{"text": "x"}]]
+
     @pytest.mark.parametrize(
         ("part", "expected"),
         [
@@ -196,6 +203,7 @@ class TestMessages:
         "messages",
         [
             [{"role": "system", "content": "Alone."}],
+            [{"role": "user", "content": ""}, {"role": "user", "content": []}],
             [{"role": "narrator", "content": "x"}],
             [{"role": "user", "content": [{"type": "odd"}]}],
             [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ftp://x"}}]}],

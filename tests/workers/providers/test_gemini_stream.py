@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
 from broker.records.usage import Usage
 from tests.workers.building import work
@@ -74,6 +75,8 @@ class TestSplits:
         assert answer.usage == Usage(3, 9, 0, 5)
         assert answer.finish_reason == pieces[-1].finish_reason == "tool_calls"
         assert pieces[0].delta == {"role": "assistant", "reasoning_content": "Hm."}
+        for piece in pieces:
+            ChoiceDelta.model_validate(piece.delta)
         for at in range(len(WHOLE) + 1):
             assert assembled([WHOLE[:at], WHOLE[at:]]) == expected
 
