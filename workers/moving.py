@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from broker.core.capabilities import lacking
+from broker.core.needs import needs_of
 from broker.core.provider_view import ProviderView
 from broker.core.routing import Decision, NoDecision, Request, RoutingRules, choose
 from broker.records.prompt import Catalog
 from broker.records.providers import ProviderState
+from broker.records.work import Work
 from workers.job import Job
 
 
@@ -36,9 +39,17 @@ class Mover:
             tried=tuple(step.provider for step in work.route),
             moves=work.moves,
             because=because,
+            lacking=self._lacking(work),
         )
         providers = self._catalog.providers.get(work.model, ())
         return choose(request, self._view.candidates(providers, now), self._rules)
+
+    def _lacking(self, work: Work) -> Mapping[str, str]:
+        """Who cannot be asked it at all."""
+        offers = self._catalog.offers.get(work.model)
+        if not offers:
+            return {}
+        return lacking(offers, offers, needs_of(work.fields, work.kind), work.input_tokens)
 
     def moved(self, job: Job, to: str, now: float) -> None:
         """Take note of a move, so that the next choice counts it before the reports do."""

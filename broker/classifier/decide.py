@@ -4,7 +4,7 @@ record -> prompt or rejection -> home partition -> seen before? -> expired? -> w
 -> the records to write together with the record's offset.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
@@ -12,7 +12,9 @@ from broker.classifier.header_names import all_writable
 from broker.classifier.outputs import Outputs
 from broker.classifier.rules import Rules
 from broker.core import dedupe
+from broker.core.capabilities import lacking
 from broker.core.lanes import lane_for
+from broker.core.needs import needs_of
 from broker.core.provider_view import Candidate
 from broker.core.routing import NoDecision, Request, choose
 from broker.core.weighing import content_of, expected_output, weigh
@@ -25,6 +27,8 @@ from broker.records.prompt import Prompt, Rejected
 from broker.records.work import RouteStep, Work
 
 INVALID: Final = "invalid_request"
+_SURELY: Final = 0.8
+"""An estimate may be a fifth too high, and nobody is refused for that: a provider would say so."""
 
 VerdictName = Literal["routed", "failed", "expired", "duplicate", "forwarded"]
 CountTokens = Callable[[Sequence[str]], tuple[int, str]]
@@ -123,7 +127,7 @@ class Decider:
         lane = lane_for(weight, prompt.priority, rules.thresholds)
         serving = rules.catalog.providers.get(prompt.model, ())
         chosen = choose(
-            Request(lane, weight, pin=prompt.provider),
+            Request(lane, weight, pin=prompt.provider, lacking=self._lacking(prompt, tokens, how)),
             self._providers.candidates(serving, now) if serving else (),
             rules.routing,
         )
@@ -167,6 +171,14 @@ class Decider:
             input_tokens=tokens,
             how=how,
         )
+
+    def _lacking(self, prompt: Prompt, tokens: int, how: str) -> Mapping[str, str]:
+        """Who cannot be asked it; cheap where every model can do everything."""
+        offers = self._rules.catalog.offers.get(prompt.model)
+        if not offers:
+            return {}
+        sure = tokens if how == "counted" else int(tokens * _SURELY)
+        return lacking(offers, offers, needs_of(prompt.fields, prompt.kind), sure)
 
     def _expire(self, record: InputRecord, prompt: Prompt, now: float) -> Outcome:
         late = Failure(

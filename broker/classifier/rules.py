@@ -1,7 +1,7 @@
 """Everything a decision needs to know that does not change from prompt to prompt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from broker.core.lanes import LanePlan
 from broker.core.routing import RoutingRules
@@ -42,7 +42,6 @@ def rules_of(settings: Settings, there: Shapes) -> Rules:
     names = TopicNames(settings.kafka.prefix)
     work = {provider: names.work(provider) for provider in settings.providers}
     counts = there.partitions
-    catalog = settings.catalog()
     return Rules(
         prompts=names.prompts,
         completions=names.completions,
@@ -51,9 +50,7 @@ def rules_of(settings: Settings, there: Shapes) -> Rules:
         prompt_partitions=counts[names.prompts],
         completion_partitions=counts[names.completions],
         dead_letter_partitions=counts[names.dead_letters],
-        catalog=Catalog(
-            catalog.models, catalog.default_models, catalog.providers, counts[names.completions]
-        ),
+        catalog=replace(settings.catalog(), completion_partitions=counts[names.completions]),
         thresholds=settings.lane_plan(),
         lanes={provider: settings.lane_plan(counts[topic]) for provider, topic in work.items()},
         routing=settings.routing_rules(),

@@ -3,13 +3,15 @@
 The preferred provider keeps a prompt while its expected wait is under the lane's limit; the limit
 of heavy prompts is the lowest, so they overflow first. An open breaker takes a provider out. What
 is unknown yet counts as able: the preferred one comes first. One that reported and fell silent is
-not trusted while another answers.
+not trusted while another answers. Who cannot be asked the prompt at all is left out, which is said
+where it cost the prompt that provider.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from broker.core.lanes import LANES, Lane
 from broker.core.provider_view import Candidate, Standing
@@ -21,6 +23,7 @@ class Reason(StrEnum):
     PREFERRED = "preferred"
     ONLY = "only"
     PINNED = "pinned"
+    CAPABLE = "capable"
     OVERFLOW = "overflow"
     BREAKER = "breaker"
     SILENT = "silent"
@@ -34,6 +37,7 @@ class NoReason(StrEnum):
     """Why no provider can get a prompt. A closed list, used as the code of the failure."""
 
     NOBODY_SERVES = "nobody_serves"
+    NOT_EXPRESSIBLE = "not_expressible"
     PINNED_ELSEWHERE = "pinned_not_serving"
     PINNED_TRIED = "pinned_tried"
     ALL_TRIED = "all_tried"
@@ -70,6 +74,8 @@ class Request:
     """How often it was moved so far; the first choice is no move."""
     because: str = "was tried"
     """For a move: what happened at the provider that hands it on, to follow its name."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Providers that cannot be asked it, each with the reason, to follow its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ def choose(
     request: Request, candidates: Sequence[Candidate], rules: RoutingRules
 ) -> Decision | NoDecision:
     """Choose among the providers that serve the model, given in order of preference."""
+    if request.lacking:
+        return _among_the_able(request, candidates, rules)
     shown = tuple(candidates)
     no = _nobody(request, shown, rules)
     if no is not None:
@@ -105,12 +113,53 @@ def choose(
     left = [c for c in shown if c.provider not in request.tried] if request.tried else shown
     limit = rules.wait_limits[request.lane]
     for candidate in left:
-        if candidate.standing is Standing.ABLE and candidate.wait_s <= limit:
+        if not _takes(candidate, limit):
+            continue
+        if candidate.standing is Standing.ABLE:
             return _explained(request, candidate, shown, limit)
-        if candidate.standing is Standing.PROBING and candidate.probe_free:
-            text = f"{candidate.provider} may be back: one prompt to try it"
-            return _moved(request, Decision(candidate.provider, Reason.PROBE, text, shown))
+        text = f"{candidate.provider} may be back: one prompt to try it"
+        return _moved(request, Decision(candidate.provider, Reason.PROBE, text, shown))
     return _moved(request, _least_bad(request, left, shown, limit))
+
+
+def _takes(candidate: Candidate, limit: float) -> bool:
+    """Whether it gets the prompt, if nobody before it does."""
+    if candidate.standing is Standing.ABLE:
+        return candidate.wait_s <= limit
+    return candidate.standing is Standing.PROBING and candidate.probe_free
+
+
+_AS_USUAL: Final = frozenset({Reason.PREFERRED, Reason.ONLY})
+
+
+def _among_the_able(
+    request: Request, candidates: Sequence[Candidate], rules: RoutingRules
+) -> Decision | NoDecision:
+    """Choose without those that cannot be asked, and say whom that has cost the prompt."""
+    lacking, limit = request.lacking, rules.wait_limits[request.lane]
+    able = tuple(c for c in candidates if c.provider not in lacking)
+    told = "; ".join(f"{name} {why}" for name, why in lacking.items())
+    pin = request.pin
+    if pin is not None and pin in lacking:
+        told = f"pinned to {pin}, which {lacking[pin]}"
+    if pin in lacking or (candidates and not able):
+        return NoDecision(NoReason.NOT_EXPRESSIBLE, told, tuple(candidates))
+    chosen = choose(replace(request, lacking={}), able, rules)
+    if isinstance(chosen, NoDecision):
+        return replace(chosen, sentence=f"{chosen.sentence}; {told}")
+    if chosen.reason is Reason.PINNED:
+        return chosen
+    passed = []
+    for candidate in candidates:
+        name = candidate.provider
+        if name == chosen.provider:
+            break
+        if name in lacking and name not in request.tried and _takes(candidate, limit):
+            passed.append(f"{name} {lacking[name]}")
+    if not passed:
+        return chosen
+    reason = Reason.CAPABLE if chosen.reason in _AS_USUAL else chosen.reason
+    return replace(chosen, reason=reason, sentence=f"{'; '.join(passed)}; {chosen.sentence}")
 
 
 def _moved(request: Request, decision: Decision) -> Decision:

@@ -14,18 +14,31 @@ PRIORITIES: tuple[Priority, ...] = ("interactive", "standard", "batch")
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What bounds a model at one provider.
+
+    `lacks` are words of `broker.core.needs`; `context_tokens` the longest prompt, None for any.
+    """
+
+    lacks: frozenset[str] = frozenset()
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What this deployment serves, as the validation of prompts needs it.
 
     `models` maps an alias to its kind, `default_models` a kind to the alias used when a prompt
     names none, `providers` an alias to the providers that serve it in order of preference.
-    `completion_partitions` bounds `reply-partition`; None means unknown, so not checked.
+    `completion_partitions` bounds `reply-partition`; None means unknown, so not checked. `offers`
+    has, by alias and provider, what is bounded in any way.
     """
 
     models: Mapping[str, Kind]
     default_models: Mapping[Kind, str]
     providers: Mapping[str, tuple[str, ...]]
     completion_partitions: int | None = None
+    offers: Mapping[str, Mapping[str, Offer]] = field(default_factory=dict)
 
     @property
     def provider_names(self) -> frozenset[str]:

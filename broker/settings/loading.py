@@ -17,7 +17,8 @@ from pydantic_settings import (
 from broker.core.lanes import LanePlan, default_ranges
 from broker.core.routing import RoutingRules
 from broker.records.errors import UsageError
-from broker.records.prompt import Catalog, Kind
+from broker.records.prompt import Catalog
+from broker.settings.catalog import catalog_of
 from broker.settings.defaults import default_models, default_providers
 from broker.settings.local_model import LocalModelSettings, with_local_model
 from broker.settings.origins import BETWEEN, PREFIX, Origins
@@ -118,16 +119,7 @@ class Settings(BaseSettings):
 
     def catalog(self) -> Catalog:
         """What is served, for the validation and routing of prompts."""
-        kinds: dict[str, Kind] = {alias: model.kind for alias, model in self.models.items()}
-        defaults: dict[Kind, str] = {}
-        for alias, model in self.models.items():
-            if model.default:
-                defaults.setdefault(model.kind, alias)
-        serving = {
-            alias: tuple(name for name, given in self.providers.items() if alias in given.models)
-            for alias in self.models
-        }
-        return Catalog(kinds, defaults, serving, self.topics.completions)
+        return catalog_of(self.models, self.providers, self.topics.completions)
 
     def lane_plan(self, work_partitions: int | None = None) -> LanePlan:
         """Lane thresholds and the partition ranges of a work topic."""

@@ -67,6 +67,18 @@ def header(output: Output, name: str) -> bytes | None:
     return dict(output.headers).get(name)
 
 
+def bounded() -> Rules:
+    """Two providers, neither of which can do everything."""
+    openai = {"name": "m", "lacks": ["tools"], "context_tokens": 200}
+    google = {"name": "m", "lacks": ["n"]}
+    return rules(
+        providers={
+            "openai": {"models": {"chat-small": openai}},
+            "google": {"models": {"chat-small": google}},
+        }
+    )
+
+
 class TestRouting:
     def test_a_light_prompt_goes_to_the_preferred_providers_light_lane(self) -> None:
         outcome = Bench().decide(at_home("a", {"prompt": "Why is the sky blue?"}))
@@ -104,12 +116,46 @@ class TestRouting:
         assert (outcome.provider, outcome.reason) == ("coreweave", "pinned")
 
     def test_a_model_that_no_provider_serves_fails_with_a_dead_letter(self) -> None:
-        models: dict[str, Any] = {"chat-small": {"default": True}, "chat-large": {}, "orphan": {}}
-        given = rules(models=models)
+        models: dict[str, Any] = {"chat-small": {"default": True}, "orphan": {}}
+        given = rules(models=models, providers={"azure": {"models": {"chat-small": "m"}}})
         outcome = Bench(given).decide(at_home("d", {"prompt": "hi", "model": "orphan"}))
         assert completion_of(outcome).error is not None
         assert outcome.code == "nobody_serves"
         assert outcome.outputs[1].topic == NAMES.dead_letters
+
+    def test_a_prompt_goes_to_one_that_can_do_what_it_needs(self) -> None:
+        bench = Bench(bounded())
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        outcome = bench.decide(at_home("d", {"prompt": "hi", "tools": tools}))
+        work = decode_work(outcome.outputs[0].value)
+        assert (outcome.provider, outcome.reason) == ("google", "capable")
+        assert work.route[0].reason.startswith("openai lacks tools; google has not reported")
+        plain = bench.decide(at_home("e", {"prompt": "hi"}))
+        assert (plain.provider, plain.reason) == ("openai", "preferred")
+
+    def test_a_prompt_that_nobody_can_answer_is_refused_before_any_call(self) -> None:
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        outcome = Bench(bounded()).decide(at_home("d", {"prompt": "hi", "tools": tools, "n": 2}))
+        error = completion_of(outcome).error
+        assert error is not None
+        assert (error.type, error.code) == ("routing", "not_expressible")
+        assert error.message == (
+            "Nobody can take it: openai lacks tools; google lacks several answers at once."
+        )
+        assert outcome.outputs[1].topic == NAMES.dead_letters
+
+    def test_a_prompt_too_long_for_one_goes_to_another(self) -> None:
+        outcome = Bench(bounded()).decide(at_home("d", {"prompt": "word " * 300}))
+        work = decode_work(outcome.outputs[0].value)
+        assert outcome.provider == "google"
+        assert "openai holds 200 tokens, not 30" in work.route[0].reason
+
+    def test_nobody_is_refused_for_an_estimate_that_may_be_too_high(self) -> None:
+        text = "The quick brown fox. " * 5_000
+        tokens = Bench().decide(at_home("d", {"prompt": text})).input_tokens
+        served = {"name": "m", "context_tokens": round(tokens * 0.9)}
+        given = rules(providers={"azure": {"models": {"chat-small": served}}})
+        assert Bench(given).decide(at_home("d", {"prompt": text})).provider == "azure"
 
     def test_a_very_long_text_is_estimated(self) -> None:
         outcome = Bench().decide(at_home("e", {"prompt": "The quick brown fox. " * 20_000}))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from broker.core.lanes import LANES
 from broker.core.routing import Decision, NoDecision, NoReason, Reason, RoutingRules
-from broker.records.prompt import Catalog
+from broker.records.prompt import Catalog, Offer
 from broker.records.providers import ProviderState
 from tests.workers.building import MODEL, PROVIDERS, job, report, work
 from workers.ends import is_able
@@ -14,12 +14,20 @@ from workers.moving import Mover
 Reports = dict[str, Sequence[ProviderState]]
 
 
-def mover(reports: Reports, *, max_moves: int = 3, since: float | None = None) -> Mover:
+def mover(
+    reports: Reports,
+    *,
+    max_moves: int = 3,
+    since: float | None = None,
+    offers: Mapping[str, Offer] | None = None,
+) -> Mover:
     def latest() -> Mapping[str, Sequence[ProviderState]]:
         return reports
 
     return Mover(
-        catalog=Catalog({MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}),
+        catalog=Catalog(
+            {MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}, offers={MODEL: offers or {}}
+        ),
         rules=RoutingRules(dict.fromkeys(LANES, 1.0), max_moves=max_moves),
         reports=latest,
         now=time.time() if since is None else since,
@@ -31,6 +39,28 @@ def test_the_next_in_preference_that_was_not_tried() -> None:
     assert isinstance(chosen, Decision)
     assert chosen.provider == "coreweave"
     assert chosen.sentence.startswith("azure failed, coreweave")
+
+
+def test_work_is_not_moved_to_one_that_cannot_do_it() -> None:
+    made = mover({}, offers={"google": Offer(frozenset({"stream"}))})
+    streamed = job(work(fields={"stream": True}))
+    chosen = made.choose(streamed, "failed", time.time())
+    assert isinstance(chosen, Decision)
+    assert chosen.provider == "coreweave"
+    assert chosen.sentence.startswith("google lacks streams; azure failed, coreweave")
+    plain = made.choose(job(), "failed", time.time())
+    assert isinstance(plain, Decision)
+    assert plain.provider == "google"
+
+
+def test_with_nobody_able_left_it_is_said_who_lacks_what() -> None:
+    offers = {"google": Offer(context_tokens=5), "coreweave": Offer(frozenset({"stream"}))}
+    given = job(work(fields={"stream": True}))
+    chosen = mover({}, offers=offers).choose(given, "failed", time.time())
+    assert isinstance(chosen, NoDecision)
+    assert chosen.reason is NoReason.ALL_TRIED
+    assert "google holds 5 tokens, not 6" in chosen.sentence
+    assert "coreweave lacks streams" in chosen.sentence
 
 
 def test_a_burst_of_moves_counts_itself_before_the_reports_do() -> None:
