@@ -82,11 +82,16 @@ class Rig:
 
 @contextmanager
 def rigged(
-    settings: Settings, folder: Path, *, rate: float = RATE, pin: str | None = None
+    settings: Settings,
+    folder: Path,
+    *,
+    rate: float = RATE,
+    pin: str | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> Iterator[Rig]:
     """A deployment that is up, with a load ready to begin and a reader that reads already."""
     with deployed(settings, folder) as deployment, Answers(deployment.settings) as answers:
-        traffic = Traffic(deployment.settings, rate=rate, pin=pin)
+        traffic = Traffic(deployment.settings, rate=rate, pin=pin, fields=fields)
         try:
             yield Rig(deployment, traffic, answers)
         finally:

@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from random import Random
 from typing import Any, Final
 
@@ -23,10 +24,17 @@ class Traffic:
     """
 
     def __init__(
-        self, settings: Settings, *, rate: float, seed: int = 0, pin: str | None = None
+        self,
+        settings: Settings,
+        *,
+        rate: float,
+        seed: int = 0,
+        pin: str | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
-        """Every other prompt is pinned to `pin`, where one is given."""
+        """Every other prompt is pinned to `pin`, where one is given; all have these `fields`."""
         self._settings = settings
+        self._fields = fields or {}
         self._rate = rate
         self._pin = pin
         self._random = Random(seed)
@@ -108,5 +116,6 @@ class Traffic:
             words, output = 30, 700
         if self._pin is not None and number % 2:
             fields = {"provider": self._pin, **fields}
-        sender.send(identity, {"prompt": WORDS * words, "max_output_tokens": output, **fields})
+        usual = {"prompt": WORDS * words, "max_output_tokens": output}
+        sender.send(identity, {**usual, **self._fields, **fields})
         return identity
