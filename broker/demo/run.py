@@ -15,6 +15,7 @@ from broker.demo.board import Board
 from broker.demo.feed import Feed
 from broker.demo.scenario import Fault, plan_faults
 from broker.demo.table import Progress, draw
+from broker.load.mixture import Mixed, mixed
 from broker.load.replay import HEAVY_EVERY, DuePrompt, plan_replay
 from broker.log.provider_states import ProviderStatesReader
 from broker.records.errors import NotReadyError, UsageError
@@ -92,12 +93,14 @@ class Demonstration:
     async def run(self, config: Path) -> Outcome:
         """Bring everything up, replay, break things, audit; raises WeighbridgeError."""
         options = self._options
-        plan = plan_replay(
+        replay_plan = plan_replay(
             options.prompts,
             options.speed,
             run=f"demo{int(time.time()):x}",
             lanes=self._settings.lanes,
         )
+        mix = mixed(replay_plan)
+        plan = mix.plan
         length_s = plan[-1].due_s
         faults = plan_faults(length_s, list(self._settings.providers)) if options.faults else ()
         async with (
@@ -107,7 +110,7 @@ class Demonstration:
             ) as machine,
         ):
             connected = self._settings.at(machine.bootstrap)
-            self._greet(machine, plan)
+            self._greet(machine, mix)
             started = time.time()
             with Feed(connected, plan) as feed:
                 replay = asyncio.create_task(self._replay(machine, connected, feed, plan, faults))
@@ -126,15 +129,17 @@ class Demonstration:
             )
         return Outcome(audit, self._board, faults, feed.acknowledged, seconds, machine.ready_s)
 
-    def _greet(self, machine: Machine, plan: Sequence[DuePrompt]) -> None:
+    def _greet(self, machine: Machine, mix: Mixed) -> None:
         self._console.print(
             f"\nReady in {machine.ready_s:.1f} s. A real Apache Kafka at {machine.bootstrap}; "
-            f"[bold yellow]the simulator plays {', '.join(machine.plan.simulated)}[/]."
+            f"[bold yellow]the simulator plays {', '.join(machine.plan.simulated)}[/], each in its "
+            "own dialect."
         )
         self._console.print(
-            f"Replaying {len(plan)} requests of two production traces (Azure, 2023) in "
-            f"{plan[-1].due_s:.0f} s; every {HEAVY_EVERY}th also carries the contexts of those "
-            "after it, so that some are heavy.\n"
+            f"Replaying {len(mix.plan)} requests of two production traces (Azure, 2023) in "
+            f"{mix.plan[-1].due_s:.0f} s; every {HEAVY_EVERY}th also carries the contexts of those "
+            f"after it, so that some are heavy. {mix.streams} of the answers come as streams; "
+            f"{mix.pictures} requests ask for a picture and {mix.embeddings} for embeddings.\n"
         )
 
     async def _replay(

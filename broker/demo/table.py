@@ -83,7 +83,9 @@ def verdict(audit: Mapping[str, Any], board: Board) -> RenderableType:
     sentence = (
         f"accepted {audit['accepted']}, completed {audit['completed']}, lost {audit['lost']}, "
         f"duplicates {audit['duplicates']}, pending {audit['pending']}; "
-        f"{audit['calls']} provider calls, {audit['repeated_calls']} of them repeated"
+        f"{audit['calls']} provider calls, {audit['repeated_calls']} of them repeated; "
+        f"at list prices all calls cost {_dollars(audit['cost_usd'])}, of it repeats "
+        f"{_dollars(audit['repeats_cost_usd'])}"
     )
     return Group(
         _figures(audit["lanes"], "lane", {"elsewhere": board.elsewhere}),
@@ -98,7 +100,7 @@ def _figures(
 ) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(what)
-    for name in ("done", *more, "in", "out", "calls", *_QUANTILES):
+    for name in ("done", *more, "in", "out", "calls", "cost", *_QUANTILES):
         table.add_column(name if name not in _QUANTILES else f"{name} s", justify="right")
     for name, figures in rows.items():
         latency = figures["latency_ms"]
@@ -109,6 +111,7 @@ def _figures(
             str(figures["moves_in"]),
             str(figures["moves_out"]),
             str(figures["calls"]),
+            _dollars(figures["cost_usd"]),
             *[_seconds(_from_ms(latency[each])) for each in _QUANTILES],
         )
     return table
@@ -123,6 +126,10 @@ def _reasons(board: Board) -> list[Text]:
         text = board.move_reasons[before, after]
         lines.append(Text(f"  {count} moved {before} → {after}, such as: {text}", style="dim"))
     return lines if len(lines) > 1 else []
+
+
+def _dollars(value: float | None) -> str:
+    return "·" if value is None else f"${value:.4f}"
 
 
 def _from_ms(value: float | None) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from broker.records.errors import UsageError
 from broker.settings.loading import Settings
 from broker.settings.origins import Origins
+from broker.settings.prices import price_tables, priced_models
 from broker.settings.problems import Problem
 from broker.settings.secrets import resolve_secret
 
@@ -18,6 +19,7 @@ def advice_on(
         *_kafka(settings, environ),
         *_models(settings),
         *_providers(settings, environ),
+        *_prices(settings),
         *_bounds(settings),
     ]
     return tuple(
@@ -55,7 +57,8 @@ def _models(settings: Settings) -> list[Problem]:
     found = []
     catalog = settings.catalog()
     for alias, serving in catalog.providers.items():
-        if not serving:
+        # The models that are there when the settings name none are nobody's wish.
+        if not serving and "models" in settings.model_fields_set:
             mend = f"Name it in providers.NAME.models, or take models.{alias} out."
             found.append(Problem(f"models.{alias}", "no provider serves it", mend))
     defaults: dict[str, str] = {}
@@ -81,9 +84,12 @@ def _providers(settings: Settings, environ: Mapping[str, str]) -> list[Problem]:
         if provider.base_url is None:
             mend = f"Set {place}.base_url and {place}.api_key to call the real one."
             found.append(Problem(f"{place}.base_url", "the simulator stands in for it", mend))
-        elif provider.api_key is None:
+        elif provider.api_key is None and provider.auth == "key":
             mend = f'Set {place}.api_key = "env:NAME", unless it needs none.'
             found.append(Problem(f"{place}.api_key", "it is called without a key", mend))
+        if provider.auth != "key" and provider.api_key is not None:
+            text = f'it is not used, as auth is "{provider.auth}"'
+            found.append(Problem(f"{place}.api_key", text, "Take one of the two out."))
         found += _secret(f"{place}.api_key", provider.api_key, environ)
         if provider.api_key and not provider.api_key.startswith(("env:", "file:")):
             mend = 'Use "env:NAME" or "file:PATH", so that the key is not in the settings.'
@@ -92,6 +98,26 @@ def _providers(settings: Settings, environ: Mapping[str, str]) -> list[Problem]:
             text = f"{provider.total_s:g} s end a call before first_byte_s does"
             found.append(Problem(f"{place}.total_s", text, "Raise it, or lower first_byte_s."))
     return found
+
+
+def _prices(settings: Settings) -> list[Problem]:
+    found = []
+    try:
+        tables = price_tables(settings)
+    except UsageError as error:
+        return [Problem("prices.file", error.message.rstrip("."), error.mend)]
+    for name in settings.providers:
+        for alias, priced in priced_models(settings, name, tables).items():
+            if not priced.is_known(settings.models[alias].kind):
+                place = f"providers.{name}.models.{alias}"
+                found.append(Problem(place, "what it costs is not known", _PRICE_IT))
+    return found
+
+
+_PRICE_IT = (
+    'Give it usd_per_million_input and usd_per_million_output, or priced_as = "openai/gpt-5" and '
+    'the like; or set billing = "hourly".'
+)
 
 
 def _bounds(settings: Settings) -> list[Problem]:

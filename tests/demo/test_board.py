@@ -52,6 +52,8 @@ COUNTS = {
     "pending": 0,
     "calls": 3,
     "repeated_calls": 0,
+    "cost_usd": 0.25,
+    "repeats_cost_usd": None,
     "providers": {},
     "lanes": {
         "heavy": {
@@ -59,6 +61,7 @@ COUNTS = {
             "calls": 2,
             "moves_in": 1,
             "moves_out": 1,
+            "cost_usd": 0.125,
             "latency_ms": {"p50": 2000.0, "p95": 2000.0, "p99": None},
         }
     },
@@ -81,6 +84,8 @@ def test_what_went_elsewhere_and_moved_is_counted_with_its_reason() -> None:
     shown = text_of(verdict(COUNTS, board))
     assert "azure 503, 2 times" in shown
     assert "openai waits 2.0 s of 0.5 s for heavy" in shown
+    assert "$0.1250" in shown
+    assert "all calls cost $0.2500, of it repeats ·" in " ".join(shown.split())
     assert "accepted 2, completed 2, lost 0, duplicates 0" in shown
 
 
