@@ -45,6 +45,12 @@ def send(
     stream: Annotated[
         bool, typer.Option("--stream", help="Print the answers as they grow; waits for them.")
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Save pictures and large answers there; waits for them."
+        ),
+    ] = None,
     wait_s: Annotated[
         float, typer.Option(min=0.0, help="Seconds to --wait after the last prompt was sent.")
     ] = 120.0,
@@ -70,6 +76,10 @@ def send(
     their ids. When a call fails in the middle, a line beside the output says
     that what stands there is void, and the answer begins again: a script takes
     --wait, or --stream --json, which prints each piece and then the completion.
+
+    With --out pictures become files named <id>-1.png, <id>-2.png and so on, whose
+    paths are printed; their size and sum are checked. The settings' store has to
+    be within reach.
     """
     given = {
         "tenant": tenant,
@@ -94,9 +104,10 @@ def send(
             prompts,
             given,
             total=total,
-            wait_s=wait_s if wait or stream else None,
+            wait_s=wait_s if wait or stream or out is not None else None,
             as_json=as_json,
             stream=stream,
+            out=out,
         )
 
 

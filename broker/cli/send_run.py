@@ -4,11 +4,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import typer
 
+from broker.cli.answer_files import AnswerFiles
 from broker.cli.completion_lines import OutageNotice
 from broker.cli.output import say
 from broker.cli.send_view import SendView
@@ -38,13 +40,15 @@ def run_send(
     wait_s: float | None,
     as_json: bool,
     stream: bool = False,
+    out: Path | None = None,
 ) -> None:
     """Send the `total` prompts with the fields of `given` where they have none of their own.
 
     With `wait_s` print the answers, at most so long after the last prompt was sent; with `stream`
-    as they grow. Raises
-    NotReadyError, DeliveryFailedError, or typer.Exit with NOT_SUCCEEDED.
+    as they grow. What of them lies in the store goes to the folder `out`. Raises
+    NotReadyError, DeliveryFailedError, UsageError, or typer.Exit with NOT_SUCCEEDED.
     """
+    files = None if out is None else AnswerFiles(settings, out)
     with ExitStack() as stack:
         # The follower stands at the end of the completions before the first prompt is sent.
         follower = None
@@ -55,9 +59,9 @@ def run_send(
             PromptSender(settings, on_acknowledged=lambda *place: accepted.append(place))
         )
         view = stack.enter_context(
-            StreamView(total, as_json=as_json)
+            StreamView(total, as_json=as_json, files=files)
             if stream
-            else SendView(total, waiting=follower is not None, as_json=as_json)
+            else SendView(total, waiting=follower is not None, as_json=as_json, files=files)
         )
         sending = Sending(sender, follower, view, accepted)
         sending.send_all(prompts, given)

@@ -11,6 +11,7 @@ from broker.cli.output import console, milliseconds, say, write
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from broker.cli.answer_files import AnswerFiles
     from broker.records.completion import Completion
     from broker.story.following import Followed
 
@@ -22,11 +23,14 @@ class SendView:
     """The output of one `send`; a context manager that takes the bar away.
 
     Results go to standard output. Where that is the terminal too, bar and results share one
-    console, so that lines appear above the bar.
+    console, so that lines appear above the bar. What lies in the store goes to `files`, if any.
     """
 
-    def __init__(self, total: int, *, waiting: bool, as_json: bool) -> None:
+    def __init__(
+        self, total: int, *, waiting: bool, as_json: bool, files: "AnswerFiles | None" = None
+    ) -> None:
         self.total = total
+        self._files = files
         self.unsuccessful = 0
         """Answers so far that did not succeed."""
         self._waiting = waiting
@@ -69,12 +73,13 @@ class SendView:
         completion = one.completion
         self.sent(completion.id)
         good = self.count(completion)
+        saved = self.saved(completion)
         if self._as_json:
             self._result(one.value.decode())
             return
         if self.total > 1:
             self.headline(completion)
-        answer = answer_of(completion)
+        answer = saved or answer_of(completion)
         if good or self.total > 1:
             self._result(answer + "\n" * (self.total > 1))
         else:
@@ -86,6 +91,22 @@ class SendView:
         good = completion.status == "succeeded"
         self.unsuccessful += not good
         return good
+
+    def saved(self, completion: "Completion") -> str:
+        """Save what of it lies in the store; the files, a line each. What cannot be is said."""
+        if self._files is None:
+            return ""
+        from broker.records.errors import WeighbridgeError
+
+        try:
+            paths = "\n".join(map(str, self._files.save(completion)))
+        except WeighbridgeError as error:
+            self.unsuccessful += 1
+            say(f"{completion.id} could not be saved: {error}")
+            return ""
+        if paths and self._as_json:
+            say(paths)
+        return paths
 
     def headline(self, completion: "Completion") -> None:
         """The line that says how it went."""

@@ -11,6 +11,7 @@ from broker.cli.send_view import SendView
 from broker.core.chunk_reading import ChunkReader, Step
 
 if TYPE_CHECKING:
+    from broker.cli.answer_files import AnswerFiles
     from broker.records.chunk import Chunk
     from broker.story.following import Followed, FollowedChunk
 
@@ -35,8 +36,8 @@ class StreamView(SendView):
     written in lines that begin with their ids, each as soon as it is full.
     """
 
-    def __init__(self, total: int, *, as_json: bool) -> None:
-        super().__init__(total, waiting=True, as_json=as_json)
+    def __init__(self, total: int, *, as_json: bool, files: "AnswerFiles | None" = None) -> None:
+        super().__init__(total, waiting=True, as_json=as_json, files=files)
         self._growing: dict[str, _Growing] = {}
 
     def grew(self, one: "FollowedChunk") -> None:
@@ -69,6 +70,9 @@ class StreamView(SendView):
             self.count(completion)
             if self.total > 1:
                 self.headline(completion)
+            saved = self.saved(completion)
+            if saved:
+                self._result(saved)
             return
         self._end_line(completion.id, growing)
         if completion.status == "succeeded":
