@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from broker.records.errors import UsageError
 
 MASK = "********"
-_REFERENCES = ("env:", "file:")
+REFERENCES = ("env:", "file:")
 _SECRET_WORDS = re.compile(r"password|passphrase|secret|token$|\.pem|private|credential|api.?key")
 _PLAIN_VALUE = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false", re.IGNORECASE)
 _PLAIN_NAMES = frozenset(
@@ -116,7 +116,7 @@ def _masked_options(options: dict[str, str]) -> dict[str, str | None]:
     def shown(name: str, value: str) -> str | None:
         if value.startswith(("http://", "https://")):
             return masked_url(value)
-        if _STORE_SECRETS.search(name) and not value.startswith(_REFERENCES):
+        if _STORE_SECRETS.search(name) and not value.startswith(REFERENCES):
             return MASK
         return _masked_option(_VENDOR.sub("", name), value)
 
@@ -124,11 +124,11 @@ def _masked_options(options: dict[str, str]) -> dict[str, str | None]:
 
 
 def _masked_key(given: str | None) -> str | None:
-    return given if given is None or given.startswith(_REFERENCES) else MASK
+    return given if given is None or given.startswith(REFERENCES) else MASK
 
 
 def _masked_option(name: str, value: str) -> str:
-    if value.startswith(_REFERENCES):
+    if value.startswith(REFERENCES):
         return value
     if _SECRET_WORDS.search(name):
         return MASK

@@ -149,13 +149,14 @@ def _tell(event: ChildEvent, say: Say) -> None:
 
 def _describe(path: Path, settings: Settings, plan: LocalPlan, supervisor: Supervisor) -> None:
     """Leave a note for `doctor` and for people: what runs where."""
+    local = settings.local_model
     path.write_text(
         json.dumps(
             {
                 "pid": os.getpid(),
                 "bootstrap": settings.kafka.bootstrap,
                 "simulator": plan.simulator_url,
-                "local_model": settings.local_model.url,
+                "local_model": local.url and {"url": local.url, "name": local.name},
                 "children": {
                     name: {"pid": child.pid, "ready_url": child.spec.ready_url}
                     for name, child in supervisor.children.items()

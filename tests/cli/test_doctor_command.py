@@ -109,14 +109,23 @@ def test_keys_and_addresses_of_providers(settings: Settings) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
+        models = {"chat-small": "their-name"}
+        url = f"http://127.0.0.1:{port}/v1"
         providers = {
-            "sound": {"base_url": f"http://127.0.0.1:{port}/v1", "api_key": KEY},
+            "sound": {"base_url": url, "api_key": "env:SOUND_KEY", "models": models},
+            "shown": {"base_url": url, "api_key": KEY, "models": models},
+            "signed-in": {"base_url": url, "auth": "none", "models": models},
             "unset": {"base_url": "http://127.0.0.1:9/v1", "api_key": "env:NOT_SET"},
             "keyless": {"base_url": "https://no-such-host.invalid/v1"},
             "stood-in": {},
         }
-        found = checks(settings, WEIGHBRIDGE_PROVIDERS=json.dumps(providers))
+        found = checks(settings, WEIGHBRIDGE_PROVIDERS=json.dumps(providers), SOUND_KEY=KEY)
     assert found["provider sound"]["level"] == found["key of sound"]["level"] == "ok"
+    assert found["key of sound"]["text"] == "set by env:SOUND_KEY"
+    assert "their-name" in found["settings of sound"]["text"]
+    assert found["key of shown"]["level"] == "warning"
+    assert found["key of signed-in"]["level"] == "ok"
+    assert found["providers.keyless.models"]["level"] == "warning"
     assert "NOT_SET" in found["key of unset"]["text"]
     assert found["provider unset"]["level"] == "problem"
     assert found["key of keyless"]["level"] == "warning"

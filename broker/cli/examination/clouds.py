@@ -1,28 +1,58 @@
-"""The providers: whether their keys are there and their addresses answer. No call is made."""
+"""The providers: their settings, whether their keys are there and their addresses answer.
 
-from collections.abc import Iterator
+No call is made.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
 from broker.cli.examination.addresses import unreachable
 from broker.cli.examination.finding import Examiner, Finding, failed, ok, problem, warning
 from broker.records.errors import UsageError
-from broker.settings import Settings
-from broker.settings.loading import resolve_secret
+from broker.settings import ProviderSettings, Settings
+from broker.settings.problems import Problem
+from broker.settings.secrets import REFERENCES
+from workers.credentials import credential_for
+from workers.providers.dialect import Adapter
+from workers.providers.registry import adapter_for
 
 _PORTS = {"http": 80, "https": 443}
+_SIGNED_IN = {
+    "entra": "tokens of Microsoft's Entra, as this machine is signed in",
+    "google": "tokens of Google's application default credentials",
+    "none": "it needs none",
+}
 
 
-def examine_keys(settings: Settings) -> Iterator[Finding]:
-    """Which providers are simulated, and whether the keys of the others can be read."""
+def examine_providers(settings: Settings, doubts: Sequence[Problem]) -> Iterator[Finding]:
+    """Each provider's settings and credential, and what `doubts` of the settings are of them."""
     simulated = [name for name in settings.providers if settings.is_simulated(name)]
     if not settings.providers:
         yield problem("providers", "There is none.", "Add [providers.NAME] to the settings.")
     if simulated:
         yield ok("providers", f"the simulator stands in for {', '.join(simulated)}")
-    for name in settings.providers:
+    for name, given in settings.providers.items():
+        try:
+            adapter = adapter_for(given)
+        except UsageError as error:
+            yield failed(f"settings of {name}", error)
+            continue
+        yield ok(f"settings of {name}", _settings(given))
         if name not in simulated:
-            yield _key(settings, name)
+            yield _credential(name, given, adapter, doubts)
+    for doubt in doubts:
+        section, _, rest = doubt.place.partition(".")
+        name, _, field = rest.partition(".")
+        told = field == "api_key" or (field == "base_url" and name in simulated)
+        if section in {"models", "providers"} and not told:
+            yield warning(doubt.place, f"{doubt.text}.", doubt.mend)
+
+
+def _settings(given: ProviderSettings) -> str:
+    served = ", ".join(f"{alias} as {model.name}" for alias, model in given.models.items())
+    return f"dialect {given.dialect}, serves {served or 'nothing'}"
 
 
 def address_examiners(settings: Settings) -> dict[str, Examiner]:
@@ -48,13 +78,23 @@ def _examine_address(check: str, url: str) -> Iterator[Finding]:
         yield problem(check, text, mend)
 
 
-def _key(settings: Settings, name: str) -> Finding:
-    check, given = f"key of {name}", settings.provider(name).api_key
+def _credential(
+    name: str, given: ProviderSettings, adapter: Adapter, doubts: Sequence[Problem]
+) -> Finding:
+    """Whether there is one; only a call tells whether the provider takes it."""
+    check, place = f"key of {name}", f"providers.{name}.api_key"
     try:
-        secret = resolve_secret(given)
+        asyncio.run(_opened(name, given, adapter))
     except UsageError as error:
         return failed(check, error)
-    if not secret:
-        mend = f'Set providers.{name}.api_key = "env:NAME", unless it needs none.'
-        return warning(check, "There is none.", mend)
-    return ok(check, f"set by {given}" if given and ":" in given[:5] else "set in the settings")
+    if given.auth != "key":
+        return ok(check, _SIGNED_IN[given.auth])
+    for doubt in doubts:
+        if doubt.place == place:
+            return warning(check, f"{doubt.text[:1].upper()}{doubt.text[1:]}.", doubt.mend)
+    shown = given.api_key or ""
+    return ok(check, f"set by {shown}" if shown.startswith(REFERENCES) else "set in the settings")
+
+
+async def _opened(name: str, given: ProviderSettings, adapter: Adapter) -> None:
+    await credential_for(given, adapter, name).close()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from broker.records.errors import WeighbridgeError
 
@@ -14,12 +14,21 @@ Level = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one thing; `mend` is one sentence, empty when all is well."""
+    """What was found of one thing; `mend` is one sentence, empty when all is well.
+
+    `facts` are its figures for programs, by name, where it has any.
+    """
 
     check: str
     level: Level
     text: str
     mend: str = ""
+    facts: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as `doctor --json` tells it."""
+        told = {"check": self.check, "level": self.level, "text": self.text, "mend": self.mend}
+        return told if self.facts is None else {**told, "facts": dict(self.facts)}
 
 
 def ok(check: str, text: str) -> Finding:

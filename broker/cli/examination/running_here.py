@@ -10,10 +10,32 @@ from urllib.parse import urlsplit
 import psutil
 
 from broker.cli.examination.finding import Finding, ok, problem, warning
+from broker.log.clients import EMBEDDED
+from broker.settings import Settings
 from broker.settings.loading import state_folder
+from broker.settings.local_model import with_local_model
 
 ANSWER_S = 2.0
 _OK = 200
+
+
+def as_it_runs(settings: Settings) -> Settings:
+    """The settings as `up` has changed them for what runs here: simulator and local model.
+
+    Unchanged where `up` does not run, or on other brokers.
+    """
+    told = _read(state_folder() / "up.json")
+    if told is None or not psutil.pid_exists(int(told["pid"])):
+        return settings
+    if settings.kafka.bootstrap not in {EMBEDDED, told["bootstrap"]}:
+        return settings
+    if settings.simulator.url is None and told.get("simulator") is not None:
+        simulator = settings.simulator.model_copy(update={"url": told["simulator"]})
+        settings = settings.model_copy(update={"simulator": simulator})
+    local = told.get("local_model")
+    if settings.local_model.url is None and local is not None:
+        settings = with_local_model(settings, url=local["url"], name=local["name"])
+    return settings
 
 
 def examine_running() -> Iterator[Finding]:
