@@ -25,7 +25,7 @@ def picture_settings(kafka: Running, prefix: str, bucket: Bucket) -> Settings:
         kafka.bootstrap,
         prefix,
         models={"pictures": {"kind": "image", "default": True}},
-        providers={"azure": {"models": {"pictures": "gpt-image-1"}, "first_byte_s": 20.0}},
+        providers={"azure": {"models": {"pictures": "gpt-image-1", "chat-small": "gpt-5-mini"}}},
         simulator={"fast": True},
         store=bucket.store,
     )
@@ -48,11 +48,12 @@ def killed_after_its_first_write(rig: Rig, bucket: Bucket) -> threading.Event:
     return killed
 
 
-def completions(settings: Settings) -> list[dict[str, Any]]:
+def completions(settings: Settings) -> dict[str, dict[str, Any]]:
     topic = TopicNames(settings.kafka.prefix).completions
     with LogReader(settings) as reader:
         spans = reader.spans(topic, settled=True)
-        return [orjson.loads(one.value()) for batch in reader.read(spans) for one in batch]
+        found = [orjson.loads(one.value()) for batch in reader.read(spans) for one in batch]
+    return {one["id"]: one for one in found}
 
 
 def test_an_orphan_of_a_killed_worker_is_removed_and_the_answers_pictures_are_not(
@@ -68,11 +69,19 @@ def test_an_orphan_of_a_killed_worker_is_removed_and_the_answers_pictures_are_no
         orphans = {name for name in bucket.kept if "/2025-" in name}
         rig.deployment.start(WORKER)
         wait_until(lambda: identity in rig.answers.ids(), 60, "the prompt is answered")
+        pictures = completions(rig.deployment.settings)[identity]["body"]["data"]
+        # What was made may be asked about, by the same reference.
+        part = {"type": "image_url", "image_url": pictures[0]}
+        messages = [{"role": "user", "content": [part]}]
+        (about,) = rig.traffic.burst(1, model="chat-small", messages=messages)
+        wait_until(lambda: about in rig.answers.ids(), 60, "the prompt about the picture is")
         rig.expect_exactly_once()
 
-        (completion,) = completions(rig.deployment.settings)
-        assert (completion["id"], completion["status"]) == (identity, "succeeded")
-        pictures = completion["body"]["data"]
+        done = completions(rig.deployment.settings)
+        assert {name: one["status"] for name, one in done.items()} == {
+            identity: "succeeded",
+            about: "succeeded",
+        }
         assert len(pictures) == 2
         for kept in bucket.kept.values():
             kept.modified -= DAYS_S
