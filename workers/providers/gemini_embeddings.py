@@ -47,7 +47,9 @@ def embedding_request(fields: Mapping[str, Any], served: ServedModel) -> tuple[s
     if fields.get("dimensions") is not None:
         config["outputDimensionality"] = fields["dimensions"]
     about = {ours: fields[ours] for ours in ("task_type", "title") if fields.get(ours) is not None}
-    api = served.api or (EMBED_CONTENT if "gemini" in served.name else PREDICT)
+    model = served.name.rpartition("/")[2]
+    named = any(word in model for word in ("gemini", "maas"))
+    api = served.api or (EMBED_CONTENT if named else PREDICT)
     if api == PREDICT:
         instances = [{"content": text, **about} for text in inputs]
         return "predict", {"instances": instances, "parameters": config}
@@ -62,6 +64,8 @@ def embedding_request(fields: Mapping[str, Any], served: ServedModel) -> tuple[s
     ]
     if len(contents) == 1:
         return "embedContent", contents[0]
+    if "maas" in model:
+        raise CannotExpressError(f"{model} embeds one text a call.")
     return "batchEmbedContents", {"requests": contents}
 
 

@@ -25,17 +25,16 @@ BROKERS: Final = frozenset(
 HARMLESS: Final = frozenset(
     {
         *("user", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
-        *("prediction", "parallel_tool_calls"),
+        *("prediction", "parallel_tool_calls", "simulated_output_tokens"),
     }
 )
 """Fields without which the answer is the same: who asks, what the provider keeps, what could make
-it quicker. `parallel_tool_calls` is looked at with the tools."""
+it quicker, how long a simulated answer is. `parallel_tool_calls` is looked at with the tools."""
 
 _AS_IT_IS: Final[Mapping[str, str]] = {
     "temperature": "temperature",
     "top_p": "topP",
     "top_k": "topK",
-    "seed": "seed",
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
     "logprobs": "responseLogprobs",
@@ -62,6 +61,7 @@ _SAME_ANYWAY: Final[Mapping[str, frozenset[Any]]] = {
 
 _MOST_CANDIDATES: Final = 8
 _MOST_STOPS: Final = 5
+_SEEDS: Final = 2**31
 _MOST_TOP_LOGPROBS: Final = 20
 
 _LEVELS: Final = frozenset({"minimal", "low", "medium", "high", "xhigh"})
@@ -139,6 +139,14 @@ def _stops(fields: Mapping[str, Any], served: ServedModel) -> dict[str, Any]:
     return {"stopSequences": [text_of(stop, "`stop`") for stop in stops]} if stops else {}
 
 
+def _seed(fields: Mapping[str, Any], served: ServedModel) -> dict[str, Any]:
+    del served
+    seed = fields["seed"]
+    # Google's has 32 bits, OpenAI's 64; the same seed is still the same each time.
+    fits = type(seed) is not int or -_SEEDS <= seed < _SEEDS
+    return {"seed": seed if fits else seed % _SEEDS}
+
+
 def _top_logprobs(fields: Mapping[str, Any], served: ServedModel) -> dict[str, Any]:
     del served
     wanted = fields["top_logprobs"]
@@ -186,6 +194,7 @@ def _nothing_biased(fields: Mapping[str, Any], served: ServedModel) -> dict[str,
 
 _TRANSLATED: Final[Mapping[str, Callable[[Mapping[str, Any], ServedModel], dict[str, Any]]]] = {
     "n": _candidates,
+    "seed": _seed,
     "stop": _stops,
     "top_logprobs": _top_logprobs,
     "reasoning_effort": _thinking,

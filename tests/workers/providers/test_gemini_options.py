@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openai.types.chat import completion_create_params
 
-from broker.records.errors import UsageError
 from broker.settings.providers import ProviderSettings, ServedModel
+from tests.workers.building import work
 from tests.workers.providers.test_gemini_request import asked, body_of, config_of
 from workers.providers.dialect import CannotExpressError
 from workers.providers.gemini import Gemini
@@ -148,6 +148,17 @@ class TestFields:
             assert set(body) <= {"contents", "generationConfig"}, name
             assert name not in body.get("generationConfig", {}) or name in {"temperature", "seed"}
 
+    def test_a_seed_of_64_bits(self) -> None:
+        seeds = [config_of({"seed": seed})["seed"] for seed in (7, -(2**31), 2**40 + 5, -(2**40))]
+        assert seeds == [7, -(2**31), 5, 0]
+
+    def test_only_the_simulator_is_told_how_long_to_answer(self) -> None:
+        fields = {"prompt": "Why?", "simulated_output_tokens": 9}
+        assert body_of(fields)["simulated_output_tokens"] == 9
+        real = ProviderSettings(dialect="gemini", base_url="https://aiplatform.googleapis.com")
+        request = Gemini(real).request(work(fields=fields), ServedModel(name="gemini-3-flash"))
+        assert b"simulated" not in request.body
+
     def test_a_setting_that_says_what_a_model_lacks(self) -> None:
         served = ServedModel(name="gemini-3-flash", lacks=frozenset({"n", "tools"}))
         for fields in ({"n": 2}, {"tools": [TOOL]}):
@@ -175,85 +186,3 @@ class TestFields:
                 "maxOutputTokens": 5,
             },
         }
-
-
-class TestPictures:
-    @pytest.mark.parametrize(
-        ("size", "config"),
-        [
-            ("auto", None),
-            ("1024x1024", {"aspectRatio": "1:1"}),
-            ("1792x1024", {"aspectRatio": "16:9"}),
-            ("1024x1536", {"aspectRatio": "2:3"}),
-            ("2048x2048", {"aspectRatio": "1:1", "imageSize": "2K"}),
-            ("4096x4096", {"aspectRatio": "1:1", "imageSize": "4K"}),
-        ],
-    )
-    def test_sizes(self, size: str, config: Any) -> None:
-        body = body_of({"prompt": "A cat.", "size": size, "quality": "auto", "n": 1}, kind="image")
-        assert body["generationConfig"].pop("responseModalities") == ["TEXT", "IMAGE"]
-        assert body["generationConfig"].get("imageConfig") == config
-
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {"n": 2},
-            {"size": "1000x300"},
-            {"size": "0x0"},
-            {"size": "99999x99999"},
-            {"size": 1024},
-            {"quality": "hd"},
-            {"response_format": "url"},
-            {"background": "transparent"},
-            {"output_format": "webp"},
-            {"output_format": []},
-            {"style": "vivid"},
-            {"partial_images": 2},
-        ],
-    )
-    def test_what_cannot_be_said(self, fields: dict[str, Any]) -> None:
-        with pytest.raises(CannotExpressError):
-            asked({"prompt": "A cat.", **fields}, kind="image")
-
-
-class TestEmbeddings:
-    def test_a_long_text_is_not_cut_in_silence(self) -> None:
-        served = ServedModel(name="text-embedding-005")
-        body = body_of({"input": "a"}, served, kind="embedding")
-        assert body == {"instances": [{"content": "a"}], "parameters": {"autoTruncate": False}}
-        body = body_of({"input": ["a"], "auto_truncate": True}, served, kind="embedding")
-        assert body["parameters"] == {"autoTruncate": True}
-
-    @pytest.mark.parametrize(
-        ("name", "api", "method"),
-        [
-            ("text-embedding-005", None, "predict"),
-            ("gemini-embedding-2", None, "embedContent"),
-            ("gemini-embedding-001", "predict", "predict"),
-            ("mine", "embed-content", "embedContent"),
-        ],
-    )
-    def test_the_settings_decide_how_a_model_is_asked(
-        self, name: str, api: str | None, method: str
-    ) -> None:
-        request = asked({"prompt": "a"}, ServedModel(name=name, api=api), kind="embedding")
-        assert request.path.endswith(f":{method}")
-
-    @pytest.mark.parametrize(
-        "fields",
-        [
-            {"input": ["a"] * 251},
-            {"input": [1, 2, 3]},
-            {"input": [[1], [2]]},
-            {"input": "a", "encoding_format": "int8"},
-            {"input": "a", "truncation": 5},
-        ],
-    )
-    def test_what_cannot_be_said(self, fields: dict[str, Any]) -> None:
-        with pytest.raises(CannotExpressError):
-            asked(fields, kind="embedding")
-
-    def test_a_form_that_does_not_exist_is_found_at_the_start(self) -> None:
-        models = {"vectors": ServedModel(name="x", api="responses")}
-        with pytest.raises(UsageError, match="responses"):
-            Gemini(ProviderSettings(dialect="gemini", models=models))
