@@ -49,8 +49,10 @@ def show(config: Config = None, changed: Origin = False, as_json: AsJson = False
 def check(config: Config = None, as_json: AsJson = False) -> None:
     """Name every mistake, with its place and how to mend it. Exit code 2 when there is one.
 
+    Among them are dialects that do not exist, and libraries that `auth` needs and are missing here.
     Doubts (a provider that is simulated, a key that is not set) are told and are no mistakes.
     """
+    from broker.cli.provider_mistakes import provider_mistakes
     from broker.settings.advice import advice_on
     from broker.settings.loading import load_settings, settings_file
     from broker.settings.origins import Origins
@@ -61,7 +63,9 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     file = config
     try:
         file = settings_file(config)
-        doubts = advice_on(load_settings(config), Origins(file))
+        settings, origins = load_settings(config), Origins(file)
+        mistakes = provider_mistakes(settings, origins)
+        doubts = advice_on(settings, origins)
     except InvalidSettingsError as error:
         mistakes = error.problems
     except UsageError as error:

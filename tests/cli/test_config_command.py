@@ -1,10 +1,13 @@
 """`weighbridge config` as a user runs it."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from broker.cli.provider_mistakes import provider_mistakes
 from broker.settings import Settings, load_settings
+from broker.settings.origins import Origins
 from tests.cli.running import rows, run
 
 KEY = "sk-nobody-may-see-this"
@@ -18,7 +21,7 @@ default = true
 [providers.azure]
 base_url = "https://example.org/v1?api-key={KEY}"
 api_key = "{KEY}"
-models = {{ chat-small = "mine" }}
+models = {{ chat-small = {{ name = "mine", priced_as = "openai/gpt-5" }} }}
 """
 
 
@@ -109,3 +112,27 @@ def test_other_commands_name_the_mistake_too(nowhere: Settings, file: Path) -> N
     ran = run(nowhere, "audit", "--config", str(file), expect=2)
     assert "kafka.prefx" in ran.err
     assert "Did you mean prefix?" in ran.err
+
+
+def test_check_names_what_would_stop_a_worker(nowhere: Settings, file: Path) -> None:
+    file.write_text(
+        GOOD.replace("[providers.azure]", "[providers.azure]\ndialect = 'klingon'")
+        + "[providers.google]\nbase_url = 'https://example.org'\ndialect = 'gemini'\n"
+        + "auth = 'google'\nmodels = { chat-small = 'm' }\n[prices]\nfile = 'none.toml'\n"
+    )
+    ran = run(nowhere, "config", "check", "--config", str(file), "--json", expect=2)
+    told = {each["place"]: each["text"] for each in ran.json()["mistakes"]}
+    assert "klingon" in told["providers.azure.dialect"]
+    assert "project" in told["providers.google"]
+    assert "none.toml" in told["prices.file"]
+    assert KEY not in ran.out + ran.err
+
+
+def test_a_library_that_auth_needs_and_is_missing_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    settings = load_settings(providers={"azure": {"dialect": "azure", "auth": "entra"}})
+    (found,) = provider_mistakes(settings, Origins(None, {}))
+    assert found.place == "providers.azure.auth"
+    assert "weighbridge[entra]" in found.mend

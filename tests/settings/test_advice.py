@@ -12,7 +12,10 @@ REAL = {
     "base_url": "https://example.org/v1",
     "api_key": "env:KEY",
     "models": {"chat-small": "small", "chat-large": "large"},
+    "billing": "hourly",
 }
+BY_TOKENS = {**REAL, "billing": "tokens", "models": {"chat-small": "small"}}
+PRICED = {"name": "small", "usd_per_million_input": 1.0, "usd_per_million_output": 2.0}
 SOUND: dict[str, Any] = {"providers": {"azure": REAL}}
 
 
@@ -36,6 +39,8 @@ def test_sound_settings_raise_no_doubt() -> None:
         ({"providers": {"azure": {**REAL, "api_key": "env:NOPE"}}}, "api_key", "NOPE"),
         ({"providers": {"azure": REAL, "b": {**REAL, "models": {}}}}, "b.models", "no model"),
         ({"providers": {"azure": {**REAL, "total_s": 1}}}, "total_s", "first_byte_s"),
+        ({"providers": {"azure": {**REAL, "auth": "entra"}}}, "api_key", "not used"),
+        ({"providers": {"azure": BY_TOKENS}}, "models.chat-small", "costs is not known"),
         ({"kafka": {"client": {"sasl.password": "env:NOPE"}}}, "sasl.password", "NOPE"),
         ({"kafka": {"client": {"acks": "0"}}}, "client.acks", "wins"),
         ({"lanes": {"reserved_light": 0}}, "reserved_light", "behind heavy"),
@@ -50,6 +55,20 @@ def test_a_doubt_has_its_place_and_its_reason(
     (found,) = advice(**given).items()
     assert found[0].endswith(place)
     assert words in found[1]
+
+
+@pytest.mark.parametrize(
+    "served",
+    [PRICED, {"name": "mine", "priced_as": "openai/gpt-5-mini"}],
+)
+def test_a_model_whose_price_is_known_raises_no_doubt(served: dict[str, Any]) -> None:
+    real = {**BY_TOKENS, "models": {"chat-small": served}}
+    assert advice(providers={"azure": real}) == {}
+
+
+@pytest.mark.parametrize("auth", ["google", "entra", "none"])
+def test_who_signs_in_otherwise_needs_no_key(auth: str) -> None:
+    assert advice(providers={"azure": {**REAL, "auth": auth, "api_key": None}}) == {}
 
 
 def test_models_that_nobody_serves_and_kinds_without_default() -> None:
