@@ -57,12 +57,13 @@ class MinuteLimits:
     def admit(self, tokens: int, now: float) -> Refused | None:
         """Let one request with so many tokens in, or say why not."""
         tick = self._forget(now)
-        if self.requests is not None and self._requests >= self.requests:
-            wait = self._wait(now, 0, self._requests + 1 - self.requests)
-            return Refused("requests", self.requests, 1, wait)
-        if self.tokens is not None and self._tokens + tokens > self.tokens:
-            wait = self._wait(now, 1, self._tokens + tokens - self.tokens)
-            return Refused("tokens", self.tokens, tokens, wait)
+        requests = 0 if self.requests is None else self._requests + 1 - self.requests
+        too_much = 0 if self.tokens is None else self._tokens + tokens - self.tokens
+        if requests > 0 or too_much > 0:
+            wait = max(self._wait(now, 0, requests), self._wait(now, 1, too_much))
+            if requests > 0:
+                return Refused("requests", self.requests or 0, 1, wait)
+            return Refused("tokens", self.tokens or 0, tokens, wait)
         if not self._admitted or self._admitted[-1][0] != tick:
             self._admitted.append([tick, 0, 0])
         last = self._admitted[-1]
@@ -91,6 +92,8 @@ class MinuteLimits:
 
     def _wait(self, now: float, which: int, too_many: int) -> float:
         """Seconds until so many are no longer in the window; all of it where that is not enough."""
+        if too_many <= 0:
+            return 0.0
         for tick, *amounts in self._admitted:
             too_many -= amounts[which]
             if too_many <= 0:

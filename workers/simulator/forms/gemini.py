@@ -20,13 +20,8 @@ from workers.simulator.forms.gemini_reply import (
     predicted,
     whole_content,
 )
-from workers.simulator.forms.gemini_request import (
-    read_content,
-    read_count,
-    read_embed,
-    read_embeds,
-    read_predict,
-)
+from workers.simulator.forms.gemini_request import read_content, read_count
+from workers.simulator.forms.gemini_vectors import read_embed, read_embeds, read_predict
 from workers.simulator.forms.openai import bearer
 from workers.simulator.forms.shape import ErrorForm, Events, Head, Operation, Place, Route
 from workers.simulator.made import Completion, Count, Made, Pictures, Vectors

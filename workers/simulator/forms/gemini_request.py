@@ -18,7 +18,6 @@ from workers.simulator.asked import (
     CountAsked,
     PicturesAsked,
     Tool,
-    VectorsAsked,
 )
 from workers.simulator.forms.json_fields import object_of
 from workers.simulator.forms.openai_chat_request import OUTPUT_FIELD
@@ -68,11 +67,10 @@ def read_content(body: bytes, model: str, *, streamed: bool) -> Asked:
     """Read the body of generateContent; raises Problem."""
     data = _fields(object_of(body), _FIELDS, "")
     config = _fields(data.get("generationConfig") or {}, _CONFIG, "generation_config")
-    texts, extra = _contents(data)
+    texts, extra = contents_of(data)
     modalities = config.get("responseModalities") or ()
     if any(isinstance(one, str) and one.upper() == "IMAGE" for one in modalities):
-        image = config.get("imageConfig")
-        ratio = image.get("aspectRatio", "1:1") if isinstance(image, dict) else "1:1"
+        ratio = plain(config.get("imageConfig")).get("aspectRatio") or "1:1"
         if ratio not in _SIDES:
             raise invalid(f"Invalid aspect ratio; supported are {', '.join(_SIDES)}.")
         width, height = _SIDES[ratio]
@@ -82,15 +80,14 @@ def read_content(body: bytes, model: str, *, streamed: bool) -> Asked:
     for name in ("tools", "toolConfig"):
         if data.get(name):
             texts = (*texts, orjson.dumps(data[name]).decode())
-    thinking = config.get("thinkingConfig")
-    thinking = thinking if isinstance(thinking, dict) else {}
+    thinking = plain(config.get("thinkingConfig"))
     return ChatAsked(
         model=model,
         texts=texts,
         extra_tokens=extra,
-        max_tokens=_positive(config, "maxOutputTokens"),
-        own_tokens=_positive(data, OUTPUT_FIELD, LONGEST_ANSWER),
-        choices=_positive(config, "candidateCount", MOST_CANDIDATES) or 1,
+        max_tokens=positive(config, "maxOutputTokens"),
+        own_tokens=positive(data, OUTPUT_FIELD, LONGEST_ANSWER),
+        choices=positive(config, "candidateCount", MOST_CANDIDATES) or 1,
         stream=streamed,
         tool=_tool(data),
         schema=_schema(config),
@@ -101,50 +98,12 @@ def read_content(body: bytes, model: str, *, streamed: bool) -> Asked:
 
 def read_count(body: bytes, model: str) -> CountAsked:
     """Read the body of countTokens; raises Problem."""
-    texts, extra = _contents(object_of(body))
+    texts, extra = contents_of(object_of(body))
     return CountAsked(model, texts, extra)
 
 
-def read_predict(body: bytes, model: str) -> VectorsAsked:
-    """Read the body of predict, which makes embeddings; raises Problem."""
-    data = object_of(body)
-    instances = data.get("instances")
-    if not isinstance(instances, list) or not instances:
-        raise invalid("Invalid instance: the list of instances is empty.")
-    texts = []
-    for one in instances:
-        content = one.get("content") if isinstance(one, dict) else None
-        if not isinstance(content, str) or not content:
-            raise invalid("The text content is empty.")
-        texts.append(content)
-    parameters = data.get("parameters")
-    return VectorsAsked(model, tuple(texts), dimensions=_dimensions(parameters))
-
-
-def read_embeds(body: bytes, model: str) -> VectorsAsked:
-    """Read the body of batchEmbedContents; raises Problem."""
-    requests = object_of(body).get("requests")
-    if not isinstance(requests, list) or not requests:
-        raise invalid("The list of requests is empty.")
-    texts, extra = [], 0
-    for one in requests:
-        parts, more = _contents({"contents": [one.get("content") if isinstance(one, dict) else 0]})
-        texts.append("\n".join(parts))
-        extra += more
-    config = requests[0].get("embedContentConfig") or requests[0]
-    return VectorsAsked(model, tuple(texts), extra, dimensions=_dimensions(config))
-
-
-def read_embed(body: bytes, model: str) -> VectorsAsked:
-    """Read the body of embedContent; raises Problem."""
-    data = object_of(body)
-    texts, extra = _contents({"contents": [data.get("content")]})
-    config = data.get("embedContentConfig") or data
-    joined = "\n".join(texts)
-    return VectorsAsked(model, (joined,), extra, dimensions=_dimensions(config))
-
-
-def _contents(data: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
+def contents_of(data: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
+    """The texts of `contents` and of the system's instruction, and the tokens of what is none."""
     contents = data.get("contents")
     if isinstance(contents, dict):
         contents = [contents]
@@ -184,7 +143,7 @@ def _fields(given: Any, known: frozenset[str], where: str) -> dict[str, Any]:
         raise invalid(f"Invalid value at '{where}'.")
     found = {}
     for name, value in given.items():
-        plain = name if name in known else _LETTER.sub(lambda at: at[1].upper(), name)
+        plain = name if name in known else _capitals(name)
         if plain not in known:
             at = f" at '{where}'" if where else ""
             raise invalid(
@@ -194,14 +153,25 @@ def _fields(given: Any, known: frozenset[str], where: str) -> dict[str, Any]:
     return found
 
 
+def plain(given: Any) -> Mapping[str, Any]:
+    """An object inside, whose fields need not be known; empty where there is none."""
+    if not isinstance(given, dict):
+        return {}
+    return {_capitals(name): value for name, value in given.items()}
+
+
+def _capitals(name: str) -> str:
+    return _LETTER.sub(lambda at: at[1].upper(), name)
+
+
 def _tool(data: Mapping[str, Any]) -> Tool | None:
-    config = data.get("toolConfig")
-    calling = config.get("functionCallingConfig") if isinstance(config, dict) else None
-    if not isinstance(calling, dict) or calling.get("mode") != "ANY":
+    calling = plain(plain(data.get("toolConfig")).get("functionCallingConfig"))
+    if calling.get("mode") != "ANY":
         return None
     allowed = calling.get("allowedFunctionNames")
     for tool in data.get("tools") or ():
-        for function in (isinstance(tool, dict) and tool.get("functionDeclarations")) or ():
+        for given in plain(tool).get("functionDeclarations") or ():
+            function = plain(given)
             name = function.get("name")
             if isinstance(name, str) and (not allowed or name in allowed):
                 schema = function.get("parameters") or function.get("parametersJsonSchema")
@@ -225,18 +195,14 @@ def _thoughts(thinking: Mapping[str, Any]) -> int:
     return _OWN_BUDGET if thinking.get("includeThoughts") is True else 0
 
 
-def _positive(data: Mapping[str, Any], name: str, most: int = 2**31) -> int | None:
+def positive(data: Mapping[str, Any], name: str, most: int = 2**31) -> int | None:
+    """A whole number from 1 to `most`, None where it is missing; raises Problem."""
     value = data.get(name)
     if value is None:
         return None
     if type(value) is not int or not 1 <= value <= most:
         raise _out_of_range(name, most)
     return value
-
-
-def _dimensions(parameters: Any) -> int | None:
-    given = parameters.get("outputDimensionality") if isinstance(parameters, dict) else None
-    return _positive({"outputDimensionality": given}, "outputDimensionality")
 
 
 def _out_of_range(name: str, most: int) -> Problem:
