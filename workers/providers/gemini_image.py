@@ -27,13 +27,13 @@ _LONGEST_SIDES: Final = ((1_792, None), (3_072, "2K"), (6_400, "4K"))
 
 _SAME_ANYWAY: Final[Mapping[str, frozenset[Any]]] = {
     "n": frozenset({1}),
-    "quality": frozenset({"auto", "medium", "standard"}),
+    "quality": frozenset({"auto", "low", "medium", "standard"}),
     "response_format": frozenset({"b64_json"}),
     "background": frozenset({"auto", "opaque"}),
     "moderation": frozenset({"auto"}),
     "output_compression": frozenset({100}),
 }
-"""Values that ask for what happens anyway."""
+"""Values that ask for what happens anyway, or for less: Gemini's quality is one."""
 
 _SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 _TYPES: Final[Mapping[str, str]] = {"png": "image/png", "jpeg": "image/jpeg"}

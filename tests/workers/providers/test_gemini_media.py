@@ -36,6 +36,11 @@ class TestPicturesAsked:
         assert body["generationConfig"].pop("responseModalities") == ["TEXT", "IMAGE"]
         assert body["generationConfig"].get("imageConfig") == config
 
+    def test_no_picture_is_worse_than_was_asked_for(self) -> None:
+        assert "quality" not in str(body_of({"prompt": "A cat.", "quality": "low"}, kind="image"))
+        with pytest.raises(CannotExpressError, match="quality"):
+            asked({"prompt": "A cat.", "quality": "high"}, kind="image")
+
     @pytest.mark.parametrize(
         "fields",
         [
