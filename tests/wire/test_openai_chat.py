@@ -1,30 +1,26 @@
 """What we ask of OpenAI's family for a chat, beside what the official SDK asks for the same."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import pytest
+from openai import OpenAI
 
 from tests.wire.openai_comparing import DIALECTS, MODEL, ours, same
 from tests.wire.openai_prompts import CHATS, STREAM, WHOLE
-from tests.wire.recording import Recording, recording
+from tests.wire.recording import Recording
 
 EXTRA = {"top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "guided_choice": ["a", "b"]}
 """Fields of vLLM's own."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Recording]:
-    with recording() as kept:
-        yield kept
-
-
 @pytest.mark.parametrize("tried", CHATS)
 @pytest.mark.parametrize("spoken", DIALECTS)
-def test_a_chat_is_asked_for_as_the_sdk_does(server: Recording, spoken: str, tried: str) -> None:
+def test_a_chat_is_asked_for_as_the_sdk_does(
+    server: Recording, sdks: Mapping[str, OpenAI], spoken: str, tried: str
+) -> None:
     dialect, (fields, given) = DIALECTS[spoken], CHATS[tried]
     server.answers(WHOLE)
-    with dialect.sdk(server.url) as client:
-        said = client.chat.completions.create(model=MODEL, **given)
+    said = sdks[spoken].chat.completions.create(model=MODEL, **given)
     theirs = server.last
     result = ours(server, dialect, fields)
     assert result.answer is not None
@@ -34,15 +30,14 @@ def test_a_chat_is_asked_for_as_the_sdk_does(server: Recording, spoken: str, tri
 
 @pytest.mark.parametrize("spoken", DIALECTS)
 @pytest.mark.parametrize("tried", ["plain", "n", "tools", "in the form of Responses"])
-def test_a_stream_is_asked_for_with_its_usage(server: Recording, spoken: str, tried: str) -> None:
+def test_a_stream_is_asked_for_with_its_usage(
+    server: Recording, sdks: Mapping[str, OpenAI], spoken: str, tried: str
+) -> None:
     dialect, (fields, given) = DIALECTS[spoken], CHATS[tried]
     server.answers(STREAM)
-    with (
-        dialect.sdk(server.url) as client,
-        client.chat.completions.create(
-            model=MODEL, stream=True, stream_options={"include_usage": True}, **given
-        ) as stream,
-    ):
+    with sdks[spoken].chat.completions.create(
+        model=MODEL, stream=True, stream_options={"include_usage": True}, **given
+    ) as stream:
         chunks = list(stream)
     theirs = server.last
     result = ours(server, dialect, {**fields, "stream": True})
@@ -54,13 +49,14 @@ def test_a_stream_is_asked_for_with_its_usage(server: Recording, spoken: str, tr
     same(theirs, server.last, dialect)
 
 
-def test_fields_that_only_vllm_knows_are_passed_on(server: Recording) -> None:
+def test_fields_that_only_vllm_knows_are_passed_on(
+    server: Recording, sdks: Mapping[str, OpenAI]
+) -> None:
     dialect = DIALECTS["vllm"]
     server.answers(WHOLE)
-    with dialect.sdk(server.url) as client:
-        client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": "Why?"}], extra_body=EXTRA
-        )
+    sdks["vllm"].chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "Why?"}], extra_body=EXTRA
+    )
     theirs = server.last
     ours(server, dialect, {"prompt": "Why?", **EXTRA})
     same(theirs, server.last, dialect)

@@ -1,6 +1,6 @@
 """What errors mean to us, beside what the official SDK makes of the same replies."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import openai
@@ -9,7 +9,7 @@ import pytest
 from broker.core.retries import Action, Failure, RetryRules, next_step
 from tests.wire.openai_comparing import DIALECTS, MODEL, ours
 from tests.wire.openai_prompts import events
-from tests.wire.recording import Recording, recording
+from tests.wire.recording import Recording
 from workers.calling import CallResult
 from workers.providers.registry import adapter_for
 
@@ -37,12 +37,6 @@ BODIES: Final[Mapping[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Recording]:
-    with recording() as kept:
-        yield kept
-
-
 def failed(server: Recording, dialect: str = "openai", **fields: Any) -> CallResult:
     result = ours(server, DIALECTS[dialect], {"prompt": "Why?", **fields})
     assert result.answer is None
@@ -58,12 +52,9 @@ def we_retry(result: CallResult, dialect: str = "openai") -> bool:
     return next_step(failure, rules, now=0.0, jitter=0.5).action is Action.RETRY
 
 
-def sdk_retries(server: Recording) -> bool:
+def sdk_retries(server: Recording, client: openai.OpenAI) -> bool:
     """Whether the SDK asks again, if it may."""
-    with (
-        DIALECTS["openai"].sdk(server.url) as client,
-        pytest.raises(openai.APIStatusError),
-    ):
+    with pytest.raises(openai.APIStatusError):
         client.with_options(max_retries=1).chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Why?"}]
         )
@@ -80,12 +71,16 @@ def sdk_retries(server: Recording) -> bool:
     ],
 )
 def test_it_is_tried_again_where_the_sdk_would(
-    server: Recording, status: int, code: str | None, told: str | None
+    server: Recording,
+    sdks: Mapping[str, openai.OpenAI],
+    status: int,
+    code: str | None,
+    told: str | None,
 ) -> None:
     error = {"error": {"message": "m", "type": "t", "code": code}}
     more = {} if told is None else {"x_should_retry": told}
     server.answers(error, status, retry_after_ms="1", **more)
-    theirs = sdk_retries(server)
+    theirs = sdk_retries(server, sdks["openai"])
     result = failed(server)
     assert result.retry_after_s == 0.001
     tried = (status, code)
@@ -96,14 +91,13 @@ def test_it_is_tried_again_where_the_sdk_would(
 @pytest.mark.parametrize("form", BODIES)
 @pytest.mark.parametrize("dialect", ["openai", "azure by deployments", "vllm"])
 def test_code_type_and_sentence_are_what_the_sdk_reads(
-    server: Recording, dialect: str, form: str
+    server: Recording, sdks: Mapping[str, openai.OpenAI], dialect: str, form: str
 ) -> None:
     server.answers(BODIES[form], 418)
-    with (
-        DIALECTS[dialect].sdk(server.url) as client,
-        pytest.raises(openai.APIStatusError) as caught,
-    ):
-        client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "?"}])
+    with pytest.raises(openai.APIStatusError) as caught:
+        sdks[dialect].chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "?"}]
+        )
     result = failed(server, dialect)
     code = caught.value.code
     assert result.code == (None if code is not None and code.isdigit() else code)
@@ -111,14 +105,15 @@ def test_code_type_and_sentence_are_what_the_sdk_reads(
     assert result.message == "m"
 
 
-def test_an_error_in_a_stream_is_the_sdks_error_too(server: Recording) -> None:
+def test_an_error_in_a_stream_is_the_sdks_error_too(
+    server: Recording, sdks: Mapping[str, openai.OpenAI]
+) -> None:
     chunk = {"id": "c", "choices": [{"index": 0, "delta": {"content": "x"}}]}
     error = {"error": {"message": "m", "type": "t", "code": "server_is_overloaded"}}
     server.answers(events(chunk, error))
     with (
-        DIALECTS["openai"].sdk(server.url) as client,
         pytest.raises(openai.APIError) as caught,
-        client.chat.completions.create(
+        sdks["openai"].chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "?"}], stream=True
         ) as stream,
     ):
@@ -129,16 +124,13 @@ def test_an_error_in_a_stream_is_the_sdks_error_too(server: Recording) -> None:
 
 
 def test_a_stream_without_a_finish_reason_has_failed_though_the_sdk_takes_it(
-    server: Recording,
+    server: Recording, sdks: Mapping[str, openai.OpenAI]
 ) -> None:
     chunk = {"id": "c", "choices": [{"index": 0, "delta": {"content": "x"}}]}
     server.answers(events(chunk))
-    with (
-        DIALECTS["openai"].sdk(server.url) as client,
-        client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": "?"}], stream=True
-        ) as stream,
-    ):
+    with sdks["openai"].chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "?"}], stream=True
+    ) as stream:
         assert [each.choices[0].delta.content for each in stream] == ["x"]
     result = failed(server, stream=True)
     assert result.code == "stream_cut"

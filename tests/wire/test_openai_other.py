@@ -2,35 +2,29 @@
 
 import base64
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from tests.wire.openai_comparing import DIALECTS, MODEL, ours, same
 from tests.wire.openai_responses_prompts import RESPONSE, RESPONSE_STREAM, RESPONSES
-from tests.wire.recording import Recording, recording
+from tests.wire.recording import Recording
 
 RESPONDING = ("openai", "azure", "azure by deployments")
 DRAWING = ("openai", "a compatible server", "azure", "azure by deployments")
 VECTORS = ([0.5, -1.0], [0.25, 2.0])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Recording]:
-    with recording() as kept:
-        yield kept
-
-
 @pytest.mark.parametrize("tried", RESPONSES)
 @pytest.mark.parametrize("spoken", RESPONDING)
 def test_a_response_is_asked_for_as_the_sdk_does(
-    server: Recording, spoken: str, tried: str
+    server: Recording, sdks: Mapping[str, OpenAI], spoken: str, tried: str
 ) -> None:
     dialect, (fields, given) = DIALECTS[spoken], RESPONSES[tried]
     server.answers(RESPONSE)
-    with dialect.sdk(server.url) as client:
-        said = client.responses.create(model=MODEL, **given)
+    said = sdks[spoken].responses.create(model=MODEL, **given)
     theirs = server.last
     result = ours(server, dialect, fields, api="responses")
     assert result.answer is not None
@@ -40,14 +34,11 @@ def test_a_response_is_asked_for_as_the_sdk_does(
 
 @pytest.mark.parametrize("spoken", RESPONDING)
 def test_a_streamed_response_is_asked_for_and_read_as_the_sdk_does(
-    server: Recording, spoken: str
+    server: Recording, sdks: Mapping[str, OpenAI], spoken: str
 ) -> None:
     dialect, (fields, given) = DIALECTS[spoken], RESPONSES["tools"]
     server.answers(RESPONSE_STREAM)
-    with (
-        dialect.sdk(server.url) as client,
-        client.responses.create(model=MODEL, stream=True, **given) as stream,
-    ):
+    with sdks[spoken].responses.create(model=MODEL, stream=True, **given) as stream:
         events = list(stream)
     theirs = server.last
     result = ours(server, dialect, {**fields, "stream": True}, api="responses")
@@ -70,14 +61,13 @@ def test_a_streamed_response_is_asked_for_and_read_as_the_sdk_does(
 )
 @pytest.mark.parametrize("spoken", DRAWING)
 def test_pictures_are_asked_for_as_the_sdk_does(
-    server: Recording, spoken: str, options: dict[str, Any]
+    server: Recording, sdks: Mapping[str, OpenAI], spoken: str, options: dict[str, Any]
 ) -> None:
     dialect = DIALECTS[spoken]
     made = [{"b64_json": "QQ=="} for _ in range(options.get("n", 1))]
     usage = {"input_tokens": 5, "output_tokens": 272, "total_tokens": 277}
     server.answers({"created": 1, "data": made, "usage": usage})
-    with dialect.sdk(server.url) as client:
-        said = client.images.generate(model=MODEL, prompt="A cat.", **options)
+    said = sdks[spoken].images.generate(model=MODEL, prompt="A cat.", **options)
     theirs = server.last
     result = ours(server, dialect, {"prompt": "A cat.", **options}, kind="image")
     assert result.answer is not None
@@ -101,7 +91,7 @@ def test_pictures_are_asked_for_as_the_sdk_does(
 )
 @pytest.mark.parametrize("spoken", DIALECTS)
 def test_embeddings_are_asked_for_as_the_sdk_does(
-    server: Recording, spoken: str, given: Any, options: dict[str, Any]
+    server: Recording, sdks: Mapping[str, OpenAI], spoken: str, given: Any, options: dict[str, Any]
 ) -> None:
     dialect = DIALECTS[spoken]
     plain = options.get("encoding_format") == "float"
@@ -118,8 +108,7 @@ def test_embeddings_are_asked_for_as_the_sdk_does(
     ]
     usage = {"prompt_tokens": 4, "total_tokens": 4}
     server.answers({"object": "list", "data": rows, "model": "m", "usage": usage})
-    with dialect.sdk(server.url) as client:
-        said = client.embeddings.create(model=MODEL, input=given, **options)
+    said = sdks[spoken].embeddings.create(model=MODEL, input=given, **options)
     theirs = server.last
     result = ours(server, dialect, {"input": given, **options}, kind="embedding")
     assert result.answer is not None
