@@ -83,6 +83,14 @@ def masked(dumped: dict[str, Any]) -> dict[str, Any]:
         }
     for section in ("store", "simulator", "local_model"):
         shown[section] = {**dumped[section], "url": masked_url(dumped[section]["url"])}
+    shown["simulator"]["clouds"] = {
+        name: {**cloud, "api_key": _masked_key(cloud["api_key"])}
+        for name, cloud in dumped["simulator"]["clouds"].items()
+    }
+    shown["simulator"]["clouds"] = {
+        name: {**cloud, "api_key": _masked_key(cloud["api_key"])}
+        for name, cloud in dumped["simulator"]["clouds"].items()
+    }
     store = shown["store"]
     store["options"] = _masked_options(store["options"])
     store["inputs"] = [

@@ -56,6 +56,7 @@ def with_secret(secret: str, option: str) -> Settings:
                 "models": {"chat-small": "mine"},
             }
         },
+        simulator={"clouds": {"azure": {"api_key": secret}}},
         store={
             "url": f"s3://bucket/path?secret_access_key={secret}",
             "options": {
