@@ -1,0 +1,115 @@
+"""What a group of calls took, beside what they should have taken. Pure."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import sqrt
+from typing import Final
+
+_SLOW: Final = 1.6
+_SIGMAS: Final = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that was answered. `tokens` are those of its answer.
+
+    `seconds` is what it took, `expected` what it should have taken, and `in_flight` how many were
+    under way when it began, itself included.
+    """
+
+    seconds: float
+    expected: float
+    in_flight: int
+    model: str
+    tokens: float
+
+
+@dataclass(slots=True)
+class CallWindow:
+    """Calls that began under one limit.
+
+    A call counts when 1.6 times its expected time has passed since it began: had only the quick
+    ones ended by then, they would speak for all.
+    """
+
+    fresh: list[Ended] = field(default_factory=list)
+    """Those that count since `halve`, or since the beginning."""
+    _calls: float = 0.0
+    _seconds: float = 0.0
+    _expected: float = 0.0
+    _in_flight: float = 0.0
+    _squares: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    _early: list[tuple[float, int, Ended]] = field(default_factory=list)
+    _order: int = 0
+
+    def ended(self, call: Ended, began: float, now: float) -> None:
+        """A call that began at `began` has been answered."""
+        heappush(self._early, (began + _SLOW * call.expected, self._order, call))
+        self._order += 1
+        while self._early and self._early[0][0] <= now:
+            self._count(heappop(self._early)[2])
+
+    def halve(self) -> None:
+        """What was counted so far counts half beside what comes."""
+        self.fresh.clear()
+        self._calls /= 2
+        self._seconds /= 2
+        self._expected /= 2
+        self._in_flight /= 2
+        took, both, should = self._squares
+        self._squares = (took / 4, both / 4, should / 4)
+
+    @property
+    def ratio(self) -> float:
+        """Their time over their expected time."""
+        return self._seconds / self._expected if self._expected > 0 else 1.0
+
+    @property
+    def doubt(self) -> float:
+        """By how much chance alone may move the ratio, from how far the calls are apart."""
+        took, both, should = self._squares
+        ratio = self.ratio
+        spread = max(0.0, took - 2 * ratio * both + ratio * ratio * should)
+        return _SIGMAS * sqrt(spread) / self._expected if self._expected > 0 else 0.0
+
+    @property
+    def at_once(self) -> float:
+        """How many calls were under way, on average."""
+        return self._in_flight / self._calls
+
+    @property
+    def waited_s(self) -> float:
+        """How long each waited, on average."""
+        return (self._seconds - self._expected) / self._calls
+
+    def _count(self, call: Ended) -> None:
+        self.fresh.append(call)
+        self._calls += 1
+        self._seconds += call.seconds
+        self._expected += call.expected
+        self._in_flight += call.in_flight
+        took, both, should = self._squares
+        self._squares = (
+            took + call.seconds**2,
+            both + call.seconds * call.expected,
+            should + call.expected**2,
+        )
+
+
+class Throughput:
+    """How much work is served at once, by Little's law: the work that ends in a second."""
+
+    __slots__ = ("_ended",)
+
+    def __init__(self) -> None:
+        self._ended: deque[tuple[float, float]] = deque(maxlen=1_000)
+
+    def ended(self, expected: float, now: float) -> None:
+        """A call that should take so many seconds ended."""
+        self._ended.append((now, expected))
+
+    def served(self, over_s: float, now: float) -> float:
+        """Calls served at once over the last so many seconds."""
+        since = max(self._ended[0][0], now - over_s) if self._ended else now
+        return sum(work for at, work in self._ended if at > since) / max(now - since, 1e-3)

@@ -1,0 +1,240 @@
+"""How many calls at once a provider can take, found out by calling it. Pure: the time comes in.
+
+Calls that began under one limit make a window. Their time together, over the time that they should
+take together (`broker.core.call_times`: by the tokens of each answer), is 1 while every call is
+served at once, and by Little's law N/C when N calls share C places: so one window tells the
+capacity, N over that ratio. Refusals (429 for too many at once, 503 for overload) tell the same
+without a window, and a limit that was refused is not tried again for `HOLD_S`.
+
+    STARTUP: doubles each window, until a ratio or a refusal says that it is too much; then CHECK
+    CHECK:   a window with clearly fewer calls than were found, which says what a call takes that
+             does not wait. As slow as before: it was no queue, the provider is slower, the limit
+             goes back and calls should take what they take. Quicker than ever: they had always
+             waited, so less was found; check again. Else: STEADY, with what was found
+    STEADY:  grows in steps that double while nothing speaks against it, and holds at a ratio that
+             is a little above 1. A ratio much above it, one that stays, or a limit that has been
+             full for `PROBE_S`: CHECK
+
+A ratio is believed as far as the calls' own spread lets it. What has no effect on a person's wait
+(`WAIT_S`) is no reason to call less.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from math import ceil, sqrt
+from typing import Final
+
+from broker.core.call_times import CallTimes
+from broker.core.call_window import CallWindow, Ended, Throughput
+
+START: Final = 32
+LITTLE: Final = 0.05
+"""Up to this above 1 the limit may grow."""
+MUCH: Final = 0.10
+"""From this above 1 on it is too high."""
+PLAIN: Final = 0.5
+"""So far above 1 the latest calls need no full window to be believed."""
+QUICK: Final = 0.07
+"""So far below 1, calls were measured while they waited."""
+WAIT_S: Final = 0.1
+HOLD_S: Final = 20.0
+CUT: Final = 0.9
+PROBE_S: Final = 60.0
+_CHECKED: Final = 0.7
+_CHECKED_FIRST: Final = 0.5
+_FEWEST, _MOST = 16, 60
+_LATEST: Final = 16
+_NEAR: Final = 0.95
+_FULL: Final = 0.9
+_PATIENCE: Final = 4
+_FEW: Final = 4
+"""A limit below this is not checked: a window with fewer calls would take too long."""
+
+
+class Phase(Enum):
+    """What is being done."""
+
+    STARTUP = "startup"
+    CHECK = "check"
+    STEADY = "steady"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call under way, for `answered` and `refused`."""
+
+    window: int
+    at: float
+    in_flight: int
+
+
+class ConcurrencyLimit:
+    """One worker's limit for its provider. Not thread-safe; times in seconds."""
+
+    def __init__(self, most: int, now: float) -> None:
+        self.most = most
+        self.limit = min(START, most)
+        self.phase = Phase.STARTUP
+        self._times = CallTimes()
+        self._scale = 1.0
+        self._number = 0
+        self._changed_in = 0
+        self._window = CallWindow()
+        self._latest: deque[Ended] = deque(maxlen=_LATEST)
+        self._throughput = Throughput()
+        self._growths = self._holds = self._mild = 0
+        self._refused_at, self._ceiling = now - HOLD_S, 2 * most
+        self._full_since = now
+        # Of a check: what was found, the ratio before, and the limit to go back to.
+        self._found, self._before, self._back = float(self.limit), 1.0, self.limit
+
+    def began(self, in_flight: int, now: float) -> Begun:
+        """A call begins, with so many under way, itself included."""
+        return Begun(self._number, now, in_flight)
+
+    def answered(self, begun: Begun, model: str, tokens: float, seconds: float, now: float) -> None:
+        """It was answered whole, with so many tokens in the answer."""
+        line = self._times.expected(model, tokens)
+        expected = seconds if line is None else line * self._scale
+        self._throughput.ended(expected, now)
+        call = Ended(seconds, expected, begun.in_flight, model, tokens)
+        if begun.window >= self._changed_in:
+            self._latest.append(call)
+        if begun.window != self._number:
+            return
+        self._window.ended(call, begun.at, now)
+        if self.phase is not Phase.CHECK and self._plainly():
+            self._fell(now)
+        elif len(self._window.fresh) >= min(max(self.limit, _FEWEST), _MOST):
+            self._judge(self._window, now)
+
+    def refused(self, begun: Begun, now: float, *, counted: bool = True) -> None:
+        """The provider has too many calls, as it says; `counted` when it is their number."""
+        self._refused_at = now
+        if begun.window < self._changed_in:
+            return  # it began before the last cut, which was for the same
+        self._ceiling = min(self.limit, begun.in_flight) if counted else self.limit
+        found = max(1, int(self._ceiling * CUT))
+        if self.phase is Phase.STARTUP:
+            self._check(found, 1.0, found, now, share=_CHECKED_FIRST)
+        else:
+            self.phase = Phase.STEADY
+            self._go(found, now)
+
+    def _judge(self, window: CallWindow, now: float) -> None:
+        """A window is full: what it says."""
+        ratio, doubt = window.ratio, window.doubt
+        for call in window.fresh:
+            self._times.measured(call.model, call.tokens, call.seconds / (ratio * self._scale))
+        checks = self.phase is Phase.CHECK
+        much = ratio > 1 + max(2 * MUCH if checks else MUCH, doubt) and window.waited_s > WAIT_S
+        if checks:
+            self._checked(window, now, much=much)
+        elif much:
+            self._too_much(window, now)
+        else:
+            if ratio <= 1 + LITTLE:
+                self._mild = 0
+            self._grow(window, now)
+
+    def _too_much(self, window: CallWindow, now: float) -> None:
+        found = self._at_once(window) / window.ratio
+        if self.phase is Phase.STARTUP:
+            self._check(found, 1.0, ceil(found), now, share=_CHECKED_FIRST)
+            return
+        if not self._mild:
+            self._back = self.limit
+        self._mild += 1
+        if self._mild > 1 or window.ratio > 1 + PLAIN / 2:
+            self._check(found, window.ratio, self._back, now)
+        else:
+            self._go(min(self.limit, ceil(found)), now)
+
+    def _at_once(self, window: CallWindow) -> float:
+        """How many were under way: all that may be, when the last of them saw so many."""
+        most = max(call.in_flight for call in window.fresh)
+        return self.limit if most >= _FULL * self.limit else window.at_once
+
+    def _plainly(self) -> bool:
+        """Whether the latest calls alone say that there are too many."""
+        latest = self._latest
+        if len(latest) < _LATEST:
+            return False
+        seconds, expected = sum(c.seconds for c in latest), sum(c.expected for c in latest)
+        return seconds > (1 + PLAIN) * expected and seconds - expected > WAIT_S * _LATEST
+
+    def _fell(self, now: float) -> None:
+        """Far fewer than before are served at once, or everything takes longer."""
+        usual = sum(call.expected for call in self._latest) / _LATEST
+        found = min(float(self.limit), self._throughput.served(max(1.0, usual), now))
+        first = self.phase is Phase.STARTUP
+        before = 1.0 if first else self.limit / max(found, 1.0)
+        back = ceil(found) if first else self.limit
+        self._check(found, before, back, now, share=_CHECKED_FIRST if first else _CHECKED)
+
+    def _check(
+        self, found: float, before: float, back: int, now: float, share: float = _CHECKED
+    ) -> None:
+        self.phase = Phase.CHECK
+        self._found, self._before, self._back = max(1.0, found), before, back
+        self._full_since = now
+        if min(found, self.limit) < _FEW:
+            self.phase = Phase.STEADY
+            self._go(round(found), now)
+            return
+        self._go(int(share * min(found, self.limit)), now)
+
+    def _checked(self, window: CallWindow, now: float, *, much: bool) -> None:
+        ratio = window.ratio
+        if much and ratio < sqrt(self._before):
+            self._check(self._at_once(window) / ratio, self._before, self._back, now)
+            return
+        self._scale *= ratio
+        self._found *= ratio
+        quick = (1 - max(QUICK, window.doubt)) * min(1.0, self._before)
+        if ratio < quick and self.limit > 1:
+            self._check(self._found, 1.0, self._back, now)
+            return
+        self.phase = Phase.STEADY
+        self._growths = self._mild = 0
+        self._go(self._back if much else max(self.limit, round(self._found)), now)
+
+    def _grow(self, window: CallWindow, now: float) -> None:
+        if window.at_once < _FULL * self.limit and self.phase is Phase.STEADY:
+            self._full_since = now  # there is room anyway
+            self._go(self.limit, now)
+        elif self.phase is Phase.STARTUP:
+            if self.limit >= self.most:
+                self._check(self.most, 1.0, self.most, now, share=_CHECKED_FIRST)
+            else:
+                full = self._at_once(window) >= _FULL * self.limit
+                self._go(2 * self.limit if full else self.limit, now)
+        elif now - self._full_since > PROBE_S and self.limit > 1:
+            ratio = min(1.0, window.ratio)
+            self._check(self.limit / ratio, ratio, self.limit, now)
+        elif window.ratio > 1 + max(LITTLE, window.doubt / 2) and self._holds < _PATIENCE:
+            self._holds += 1
+            self._growths //= 2
+            self._go(self.limit, now)
+        else:
+            self._holds = 0
+            wanted = self.limit + min(2**self._growths, max(1, self.limit // 8))
+            self._growths += 1
+            self._go(wanted if wanted <= _NEAR * self._ceiling else self.limit, now)
+
+    def _go(self, limit: int, now: float) -> None:
+        """This limit from now on: where it is another one, with a new window."""
+        if now - self._refused_at > HOLD_S:
+            self._ceiling = 2 * self.most
+        limit = max(1, min(limit, self.most))
+        if limit == self.limit:
+            self._window.halve()
+            return
+        self._number += 1
+        if limit < self.limit:
+            self._latest.clear()
+            self._changed_in = self._number
+            self._growths = 0
+        self.limit = limit
+        self._window = CallWindow()
