@@ -13,6 +13,7 @@ from workers.providers.dialect import ErrorReply
 _SPENT: Final = Verdict(Action.MOVE, unhealthy=True, spent=True)
 _RATE: Final = Verdict(Action.RETRY, in_place=3)
 _SICK: Final = Verdict(Action.RETRY, in_place=1, unhealthy=True)
+_AWAY: Final = Verdict(Action.MOVE, unhealthy=True)
 _MOVE: Final = Verdict(Action.MOVE)
 _REFUSED: Final = Verdict(Action.REFUSED)
 _FAILED: Final = Verdict(Action.FAILED)
@@ -73,10 +74,11 @@ OPENAI: Final[RetryTable] = COMMON.with_rows(
                 "failed_to_download_image",
                 "image_file_not_found",
                 "data_residency_mismatch",
-                "unsupported_country_region_territory",
             ),
             _MOVE,
         ),
+        # Nothing of ours works there, but waiting or money would not help.
+        "unsupported_country_region_territory": _AWAY,
     }
 )
 """By the codes of OpenAI's own errors, before HTTP's statuses."""
