@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from broker.cli.options import AsJson, Config
+from broker.cli.simulator_address import OneOrAll, Provider, Url, remote_of
+from broker.cli.simulator_capacity import app as capacity
 from broker.records.errors import UsageError
 
 if TYPE_CHECKING:
     from broker.settings import Settings
-    from workers.simulator.remote import RemoteSimulator
 
 app = typer.Typer(
     help="Simulated clouds with faults on request, for providers without a key.",
@@ -18,12 +19,8 @@ app = typer.Typer(
 )
 faults = typer.Typer(help="What goes wrong at a running simulator.", no_args_is_help=True)
 app.add_typer(faults, name="faults")
+app.add_typer(capacity, name="capacity")
 
-Url = Annotated[
-    str | None, typer.Option(metavar="URL", help="Where it runs; default the settings' or `up`'s.")
-]
-Provider = Annotated[str, typer.Argument(help="Whose cloud.")]
-OneOrAll = Annotated[str | None, typer.Argument(help="Whose cloud; all without it.")]
 _SPAN = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)-)?([0-9]+(?:\.[0-9]+)?)")
 
 
@@ -48,10 +45,11 @@ def simulator(  # noqa: PLR0917 - typer makes an option of each
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed makes other chance.")] = None,
 ) -> None:
-    """Serve every provider of the settings at /NAME/v1/chat/completions, until SIGTERM.
+    """Serve every provider of the settings below /NAME, until SIGTERM.
 
-    OpenAI's chat form, whole and streamed, with real sentences of the asked length. `[simulator]`
-    in the settings holds latencies, slots and faults of each cloud.
+    Each speaks its own dialect (`providers.NAME.dialect`): OpenAI's, Azure's, Google's or vLLM's
+    paths, errors and headers, with real sentences of the asked length, pictures and embeddings.
+    `[simulator]` in the settings holds latencies, capacity, limits and faults of each cloud.
     """
     if context.invoked_subcommand is not None:
         return
@@ -71,7 +69,7 @@ def show(
     provider: OneOrAll = None, url: Url = None, config: Config = None, as_json: AsJson = False
 ) -> None:
     """Say what goes wrong now, and which outages are to come."""
-    found = _remote(url, config).faults(provider)
+    found = remote_of(url, config).faults(provider)
     _tell_faults(found if provider is None else {provider: found}, as_json=as_json)
 
 
@@ -96,6 +94,7 @@ def set_(  # noqa: PLR0917 - typer makes an option of each
     refused: Annotated[float | None, _rate("the prompt is refused.")] = None,
     filtered: Annotated[float | None, _rate("the answer is filtered.")] = None,
     too_long: Annotated[float | None, _rate("the prompt is too long.")] = None,
+    spent: Annotated[float | None, _rate("the quota or the credit is used up.")] = None,
     outage: Annotated[
         list[str] | None,
         typer.Option(
@@ -128,13 +127,14 @@ def set_(  # noqa: PLR0917 - typer makes an option of each
         "refused": refused,
         "filtered": filtered,
         "too_long": too_long,
+        "spent": spent,
         "outage_as": outage_as,
         "outages": [_span(text) for text in outage] if outage else None,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     if not given and not only:
         raise UsageError("No fault is named.", mend="`faults clear` ends all of a provider's.")
-    found = _remote(url, config).set_faults(provider, given, keep=not only)
+    found = remote_of(url, config).set_faults(provider, given, keep=not only)
     _tell_faults({provider: found}, as_json=as_json)
 
 
@@ -143,7 +143,7 @@ def clear(
     provider: OneOrAll = None, url: Url = None, config: Config = None, as_json: AsJson = False
 ) -> None:
     """End every fault and outage of a provider, or of all."""
-    found = _remote(url, config).clear_faults(provider)
+    found = remote_of(url, config).clear_faults(provider)
     _tell_faults(found if provider is None else {provider: found}, as_json=as_json)
 
 
@@ -156,14 +156,17 @@ def served(  # noqa: PLR0917 - typer makes an option of each
     ids: Annotated[
         bool, typer.Option("--ids", help="Also the calls of every prompt; for --json.")
     ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also calls and tokens of each second; for --json.")
+    ] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Count from zero afterwards.")] = False,
     url: Url = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a running simulator has served."""
-    remote = _remote(url, config)
-    found = remote.served(provider, prompt_id=prompt_id, ids=ids)
+    remote = remote_of(url, config)
+    found = remote.served(provider, prompt_id=prompt_id, ids=ids, history=history)
     if reset:
         remote.forget_served()
     _tell_served(found, as_json=as_json)
@@ -175,14 +178,6 @@ def _port(settings: "Settings") -> int:
     from workers.simulator.addresses import DEFAULT_PORT
 
     return urlsplit(settings.simulator.url or "").port or DEFAULT_PORT
-
-
-def _remote(url: str | None, config: Any) -> "RemoteSimulator":
-    from broker.settings import load_settings
-    from broker.settings.loading import state_folder
-    from workers.simulator.remote import RemoteSimulator, find_simulator
-
-    return RemoteSimulator(url or find_simulator(load_settings(config), state_folder()))
 
 
 def _span(text: str) -> dict[str, float]:

@@ -43,6 +43,32 @@ def test_a_slot_handed_to_one_that_leaves_in_that_moment_goes_on() -> None:
     uvloop.run(main())
 
 
+def test_more_slots_let_those_in_that_wait_and_fewer_throw_nobody_out() -> None:
+    async def main() -> None:
+        slots = Slots(1, 5, longest_wait_s=10)
+        leave = asyncio.Event()
+
+        async def take() -> None:
+            async with slots:
+                await leave.wait()
+
+        takers = [asyncio.create_task(take()) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert (slots.in_use, slots.waiting) == (1, 3)
+        slots.resize(3, 1)
+        await asyncio.sleep(0)
+        assert (slots.in_use, slots.waiting) == (3, 1)
+        with pytest.raises(QueueFullError):
+            await slots.__aenter__()
+        slots.resize(1, 1)
+        assert (slots.in_use, slots.waiting) == (3, 1)
+        leave.set()
+        await asyncio.gather(*takers)
+        assert (slots.in_use, slots.waiting) == (0, 0)
+
+    uvloop.run(main())
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 6))
 def test_never_too_many_never_lost(seed: int, count: int, queue: int) -> None:

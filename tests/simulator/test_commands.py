@@ -23,6 +23,15 @@ from workers.simulator.remote import RemoteSimulator
 COMMAND = (sys.executable, "-m", "broker.cli", "simulator")
 DEADLINE_S = 60.0
 CONFIG = """
+[providers.openai]
+dialect = "openai"
+models = { chat-large = "gpt-5", chat-small = "gpt-5-mini" }
+[providers.azure]
+dialect = "openai"
+models = { chat-large = "gpt-5" }
+[providers.google]
+dialect = "openai"
+models = { chat-large = "gemini-3-pro" }
 [simulator]
 seed = 3
 [simulator.clouds.azure.faults]
@@ -131,6 +140,24 @@ def test_faults_and_counts_from_the_command_line(simulator: Simulator) -> None:
     table = run("served", "openai", "--id", "a", "--reset", url=url).stdout
     assert "a at openai: 3 begun, 2 answered" in table
     assert json_of(run("served", "--json", url=url))["openai"]["requests"] == 0
+
+
+def test_capacity_and_history_from_the_command_line(simulator: Simulator) -> None:
+    url = simulator.url
+    assert "concurrency any, requests per minute any" in run("capacity", "show", url=url).stdout
+    changes = ("--requests-per-minute", "1", "--slots", "3", "--json")
+    changed = json_of(run("capacity", "set", "openai", *changes, url=url))["openai"]
+    assert (changed["requests_per_minute"], changed["slots"]) == (1, 3)
+    assert [simulator.chat("a"), simulator.chat("b")] == [200, 429]
+    counts = json_of(run("served", "openai", "--history", "--json", url=url))["openai"]
+    assert sum(row[1] for row in counts["history"]) == 1
+    assert sum(row[2] for row in counts["history"]) == 1
+    run("capacity", "set", "openai", "--requests-per-minute", "0", url=url)
+    assert simulator.chat("b") == 200
+    told = run("capacity", "reset", "openai", url=url).stdout
+    assert told.startswith("openai: slots ")
+    assert "Nothing is to be changed" in run("capacity", "set", "openai", expect=2, url=url).stderr
+    assert "speed" in run("capacity", "set", "openai", "--speed", "0", expect=2, url=url).stderr
 
 
 def test_what_up_left_in_the_state_folder_is_found(simulator: Simulator) -> None:
