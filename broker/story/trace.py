@@ -140,10 +140,13 @@ class Story:
             # Of an answer that came whole, the first token says no more than its end.
             parts.append(f"the first after {call.first_token_ms:,} ms")
             parts.append(f"then {call.per_token_ms:.3g} ms each")
+        if call.cost_usd:
+            parts.append(f"{'about ' if call.cost_estimated else ''}{call.cost_usd:.6f} USD")
         took = "" if call.ms is None else f" after {call.ms:,} ms"
         text = f"call {call.attempt} of {call.provider} ended{took}: {', '.join(parts)}"
         names = ("outcome", "http_status", "code", "ms", "first_token_ms", "per_token_ms")
-        details |= {name: getattr(call, name) for name in (*names, "output_tokens")}
+        counts = ("output_tokens", "cost_usd", "cost_estimated")
+        details |= {name: getattr(call, name) for name in (*names, *counts)}
         self._add(record, "call_ended", call.at, text, details)
 
     def completion(self, record: InputRecord, completion: Completion) -> None:
@@ -157,6 +160,7 @@ class Story:
             "provider": completion.provider,
             "calls": completion.calls,
             "output_tokens": completion.output_tokens,
+            "cost_usd": completion.cost_usd,
             "ms": took,
         }
         if completion.error is not None:

@@ -45,7 +45,7 @@ def test_the_whole_story_with_a_retry_a_move_and_a_repeated_call(seeder: Seeder)
     seeder.call(call_of("p1", 2, now + 0.4, ended=True, outcome="move", http_status=503, ms=90))
     seeder.call(call_of("p1", 3, now + 0.6, provider="google"))
     seeder.call(call_of("p1", 3, now + 2.0, provider="google"))
-    streamed = {"first_token_ms": 120, "per_token_ms": 9.8125}
+    streamed = {"first_token_ms": 120, "per_token_ms": 9.8125, "cost_usd": 0.000123}
     seeder.call(call_of("p1", 3, now + 2.5, ended=True, provider="google", **streamed))
     ended = seeder.completion(completion_of("p1", now, 2600.0, provider="google", calls=3))
     seeder.completion(completion_of("another", now))
@@ -85,6 +85,7 @@ def test_the_whole_story_with_a_retry_a_move_and_a_repeated_call(seeder: Seeder)
     assert "call 3 of google started again" in told
     assert "40 tokens out, the first after 120 ms, then 9.81 ms each" in told
     assert by["call_ended"]["per_token_ms"] == 9.8125
+    assert "0.000123 USD" in by["call_ended"]["text"]
     assert f"{topics.completions} {'-'.join(map(str, seeder.place(ended)))}" in told
     assert "sky" not in told
     assert "Rayleigh" not in told

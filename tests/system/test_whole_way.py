@@ -44,6 +44,8 @@ def test_plain_text_without_key_or_headers_as_kcat_sends_it(talk: Conversation) 
         assert body["tenant"] == "default"
         assert body["lane"] == "light"
         assert body["calls"] == 1
+        assert body["cost_usd"] > 0
+        assert not body["cost_estimated"]
         assert body["body"]["choices"][0]["message"]["content"] == body["text"]
         assert body["body"]["usage"]["completion_tokens"] == body["output_tokens"] > 0
 
