@@ -47,8 +47,8 @@ class Verdict:
     unhealthy: bool = False
     """It counts against the provider's breaker."""
     spent: bool = False
-    """Credit or quota is used up: nothing works there until somebody acts, so it is stopped and
-    probed slowly."""
+    """Credit or quota is used up, or the account is refused: nothing works there until somebody
+    acts, so it is stopped and probed slowly."""
 
 
 CONCURRENCY_LIMIT: Final = "concurrency_limit"

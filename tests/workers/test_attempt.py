@@ -85,6 +85,16 @@ class TestTheTableOverHttp:
         assert expected_of(OpenAI.retries.by_code[code], end)
         assert made.journal.of("ended")[0].code == code
 
+    @pytest.mark.parametrize(
+        ("status", "told", "action"),
+        [(503, "false", Action.MOVE), (418, "true", Action.RETRY), (418, "odd", Action.FAILED)],
+    )
+    def test_the_providers_own_word_on_another_try_is_kept(
+        self, status: int, told: str, action: Action
+    ) -> None:
+        end, _, _ = once(says.error(status, x_should_retry=told))
+        assert expected_of(Verdict(action), end)
+
     @pytest.mark.parametrize(("status", "action"), [(302, Action.MOVE), (599, Action.RETRY)])
     def test_a_status_that_is_not_listed_goes_by_its_class(
         self, status: int, action: Action

@@ -11,10 +11,17 @@ calls at once, which has a sentence and no code.
 
 from typing import Final
 
-from broker.core.retries import CONCURRENCY_LIMIT, RetryTable
+from broker.core.retries import CONCURRENCY_LIMIT, Action, RetryTable, Verdict
 from workers.providers.dialect import ErrorReply, Reply
 from workers.providers.openai import OpenAI
 from workers.providers.openai_errors import OPENAI
+
+_STOPPED: Final = Verdict(Action.MOVE, unhealthy=True, spent=True)
+
+VLLM_RETRIES: Final[RetryTable] = OPENAI.with_rows(
+    # Keys do not expire there: who is refused once is refused until somebody acts.
+    by_status={401: _STOPPED, 403: _STOPPED},
+)
 
 _TOO_MANY: Final = 429
 
@@ -22,7 +29,7 @@ _TOO_MANY: Final = 429
 class VLLM(OpenAI):
     """The adapter."""
 
-    retries: RetryTable = OPENAI
+    retries: RetryTable = VLLM_RETRIES
     longest_answer: str = "max_tokens"
 
     def error(self, reply: Reply) -> ErrorReply:
