@@ -58,7 +58,8 @@ def test_up_answers_chat_with_the_model_and_says_so(
     with up(small_settings, tiny_model, log) as process:
         assert "Chat is answered on this machine" in log.read_text()
         assert "No real provider is called" not in log.read_text()
-        children = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children()]
+        family = psutil.Process(process.pid).children()
+        children = [" ".join(child.cmdline()) for child in family]
         assert any(f"local-model {tiny_model} --port" in line for line in children), children
         assert not any("simulator" in line for line in children)
         asked = ("send", "Why is the sky blue?", "--max-output-tokens", "12", "--wait", "--json")
@@ -74,6 +75,10 @@ def test_up_answers_chat_with_the_model_and_says_so(
         assert found["topics"]["level"] == "ok", "those of the providers that `up` runs"
         assert found["worker local"]["level"] == "ok"
         assert found["call of local"]["facts"]["status"] == 200
+        server = next(child for child in family if "local-model" in " ".join(child.cmdline()))
+        server.kill()
+        again = run_chat_only(small_settings, "send", "Still there?", "--wait", "--json").json()
+        assert again["status"] == "succeeded", "the server is started again, and the prompt waits"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, log.read_text()
     assert "all ended" in log.read_text()
