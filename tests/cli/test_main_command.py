@@ -45,7 +45,7 @@ def python(script: str, *arguments: str, **env: str) -> subprocess.CompletedProc
 
 def test_every_command_of_the_contract_is_listed_in_order(nowhere: Settings) -> None:
     told = run(nowhere, "--help").out
-    listed = re.findall(r"^│ ([a-z-]+) {2,}\S", told, re.MULTILINE)
+    listed = re.findall(r"^│ ([a-z][a-z-]*) {2,}\S", told, re.MULTILINE)
     assert listed == NAMES
     assert "Exit codes: 0 done" in told
 
@@ -100,7 +100,7 @@ def test_each_command_explains_itself_in_a_terminal(name: str) -> None:
 @pytest.mark.parametrize("group", ["kafka", "topics", "config", "dlt"])
 def test_each_command_of_a_group_explains_itself(nowhere: Settings, group: str) -> None:
     told = run(nowhere, group, "--help").out
-    names = re.findall(r"^│ ([a-z-]+) {2,}\S", told, re.MULTILINE)
+    names = re.findall(r"^│ ([a-z][a-z-]*) {2,}\S", told, re.MULTILINE)
     assert len(names) > 1
     for name in names:
         assert "Show this message and exit." in run(nowhere, group, name, "-h").out
