@@ -87,10 +87,6 @@ def masked(dumped: dict[str, Any]) -> dict[str, Any]:
         name: {**cloud, "api_key": _masked_key(cloud["api_key"])}
         for name, cloud in dumped["simulator"]["clouds"].items()
     }
-    shown["simulator"]["clouds"] = {
-        name: {**cloud, "api_key": _masked_key(cloud["api_key"])}
-        for name, cloud in dumped["simulator"]["clouds"].items()
-    }
     store = shown["store"]
     store["options"] = _masked_options(store["options"])
     store["inputs"] = [
