@@ -58,7 +58,10 @@ async def _streams(behind: Behind, count: int) -> tuple[int, list[dict[str, str]
 
 
 @pytest.mark.parametrize("behind", [nothing, a_moment])
-def test_a_connection_whose_stream_came_to_its_end_is_used_again(behind: Behind) -> None:
+def test_a_connection_whose_stream_came_to_its_end_is_used_again(
+    monkeypatch: pytest.MonkeyPatch, behind: Behind
+) -> None:
+    monkeypatch.setattr("workers.stream_ends._REST_S", 20.0)
     connections, headers = on_loop(_streams(behind, 6))
     assert connections == 1
     assert all(sent.get("connection") != "close" for sent in headers)
