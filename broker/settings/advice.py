@@ -20,6 +20,7 @@ def advice_on(
         *_models(settings),
         *_providers(settings, environ),
         *_prices(settings),
+        *_store(settings, environ),
         *_bounds(settings),
     ]
     return tuple(
@@ -118,6 +119,16 @@ _PRICE_IT = (
     'Give it usd_per_million_input and usd_per_million_output, or priced_as = "openai/gpt-5" and '
     'the like; or set billing = "hourly".'
 )
+
+
+def _store(settings: Settings, environ: Mapping[str, str]) -> list[Problem]:
+    store, found = settings.store, []
+    places = {"store.options": store.options}
+    places |= {f"store.inputs.{n}.options": one.options for n, one in enumerate(store.inputs)}
+    for place, options in places.items():
+        for name, value in options.items():
+            found += _secret(f"{place}.{name}", value, environ)
+    return found
 
 
 def _bounds(settings: Settings) -> list[Problem]:

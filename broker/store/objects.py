@@ -64,8 +64,13 @@ class Objects:
         # A heavy import, needed only by who meets a large answer or has a store to look into.
         from obstore.store import LocalStore, from_url  # noqa: PLC0415 - see above
 
+        if url.startswith("file:") and not url.startswith("file:///"):
+            raise UsageError(
+                "The store for large answers cannot be opened: its URL names no folder.",
+                mend="Give store.url with three slashes, as in file:///var/lib/weighbridge.",
+            )
         self.root = bare_url(url)
-        self.folder = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
+        self.folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
         """Where it lies, when that is a disk of this machine."""
         resolved = {name: resolve_secret(value) or "" for name, value in options.items()}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
@@ -211,4 +216,4 @@ def _arguments(options: Mapping[str, str]) -> dict[str, Any]:
     arguments = {"config": store, "client_options": client}
     given = {name: values for name, values in arguments.items() if values}
     # It is we who try again, within our own deadline.
-    return {**given, "retry_config": {"max_retries": 1}}
+    return {**given, "retry_config": {"max_retries": 0}}

@@ -43,6 +43,12 @@ def test_sound_settings_raise_no_doubt() -> None:
         ({"providers": {"azure": BY_TOKENS}}, "models.chat-small", "costs is not known"),
         ({"kafka": {"client": {"sasl.password": "env:NOPE"}}}, "sasl.password", "NOPE"),
         ({"kafka": {"client": {"acks": "0"}}}, "client.acks", "wins"),
+        ({"store": {"options": {"access_key_id": "env:NOPE"}}}, "access_key_id", "NOPE"),
+        (
+            {"store": {"inputs": [{"url": "s3://b", "options": {"k": "env:NOPE"}}]}},
+            "store.inputs.0.options.k",
+            "NOPE",
+        ),
         ({"lanes": {"reserved_light": 0}}, "reserved_light", "behind heavy"),
         ({"lanes": {"light_max": 6000}}, "heavy_min", "hardly"),
         ({"routing": {"max_moves": 0}}, "max_moves", "never moved"),

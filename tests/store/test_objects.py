@@ -95,6 +95,12 @@ def test_keys_come_from_the_environment(bucket: Bucket, monkeypatch: pytest.Monk
     assert "BKEY" in bucket.keys
 
 
+@pytest.mark.parametrize("url", ["file://claims", "file:claims", "/claims", "claims", "x://y"])
+def test_a_url_that_names_no_store_is_a_mistake_in_the_settings(url: str) -> None:
+    with pytest.raises(UsageError, match=r"store\.url"):
+        Objects(url, {}, make=True)
+
+
 @pytest.mark.parametrize("options", [{"nope": "1"}, {"aws_allow_http": "perhaps"}])
 def test_options_that_are_wrong_are_told_without_their_values(options: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"store\.options") as told:
