@@ -95,6 +95,22 @@ def test_keys_come_from_the_environment(bucket: Bucket, monkeypatch: pytest.Monk
     assert "BKEY" in bucket.keys
 
 
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("az://container/x", {"account_name": "acc", "account_key": "a2V5"}),
+        ("az://container/x", {"azure_storage_account_name": "acc", "sas_key": "sv=1&sig=x"}),
+        ("gs://bucket/x", {"skip_signature": "true"}),
+        ("s3://bucket/x", {"AWS_ENDPOINT_URL": "http://h:1", "AWS_ALLOW_HTTP": "true"}),
+        ("https://host.example/x", {"connect_timeout": "5s"}),
+    ],
+)
+def test_stores_of_every_cloud_open_with_their_own_options(
+    url: str, options: dict[str, str]
+) -> None:
+    assert Objects(f"{url}/?key=SECRET", options).root == url
+
+
 @pytest.mark.parametrize("url", ["file://claims", "file:claims", "/claims", "claims", "x://y"])
 def test_a_url_that_names_no_store_is_a_mistake_in_the_settings(url: str) -> None:
     with pytest.raises(UsageError, match=r"store\.url"):
