@@ -98,18 +98,21 @@ class Azure(OpenAI):
         return {note: headers[name] for name, note in _NOTES.items() if name in headers}
 
 
+_POLICY: Final = "ResponsibleAIPolicyViolation"
+_JUDGED: Final = frozenset({"content_filter", "contentFilter", _POLICY})
+"""The codes of a blocked prompt: of chats, of pictures, and the inner one of both."""
+
+
 def _inner_error(body: bytes) -> Mapping[str, Any] | None:
     """What the filter says more of a prompt that it blocked; None for any other error."""
     try:
         error = orjson.loads(body)["error"]
-        inner = error.get("innererror") or {}
-        judged = error.get("code") == "content_filter" or inner.get("code") == _POLICY
+        inner = error.get("innererror") or error.get("inner_error")
+        inner = inner if isinstance(inner, dict) else {}
+        judged = not _JUDGED.isdisjoint((error.get("code"), inner.get("code")))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    return inner if judged and isinstance(inner, dict) else None
-
-
-_POLICY: Final = "ResponsibleAIPolicyViolation"
+    return inner if judged else None
 
 
 def _filtered(inner: Mapping[str, Any]) -> list[str]:

@@ -99,7 +99,8 @@ def error_in(data: Any, status: int, retry_after_s: float | None = None) -> Erro
         inner = {"message": inner}
     if not isinstance(inner, dict):
         inner = data if isinstance(data, dict) else {}
-    code, message = inner.get("code"), inner.get("message")
+    code = inner.get("code")
+    message = inner.get("message") or inner.get("detail")
     number = _number(code)
     if number is not None and number in _ERRORS and status not in _ERRORS:
         status = number

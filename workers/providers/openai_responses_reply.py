@@ -10,6 +10,8 @@ from workers.providers.dialect import Answer, ErrorReply, MalformedReplyError
 from workers.providers.openai_errors import error_in
 from workers.providers.openai_reply import answer_of
 
+_ERRORS_FROM: Final = 400
+
 _REASONS: Final[Mapping[str, str]] = {
     "max_output_tokens": "length",
     "max_messages": "length",
@@ -38,8 +40,13 @@ def answer_of_response(response: Mapping[str, Any]) -> Answer:
 
 def failure_of(response: Mapping[str, Any]) -> ErrorReply:
     """The error of a response that failed."""
-    error = error_in(response if response.get("error") else {}, 200)
-    error.code = error.code or "server_error"
+    return named_failure(error_in(response if response.get("error") else {}, 200))
+
+
+def named_failure(error: ErrorReply) -> ErrorReply:
+    """The error; one without code and status is the server's, as a response's `server_error` is."""
+    if error.code is None and error.status < _ERRORS_FROM:
+        error.code = "server_error"
     return error
 
 

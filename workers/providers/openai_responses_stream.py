@@ -18,6 +18,7 @@ from workers.providers.openai_responses_reply import (
     answer_of_response,
     failure_of,
     finish_reason_of,
+    named_failure,
     tool_call_of,
     usage_of_response,
 )
@@ -152,7 +153,7 @@ def _read(data: bytes) -> dict[str, Any] | None:
         raise MalformedReplyError("An event of the stream is not a JSON object.")
     kind = event.get("type")
     if kind == "error" or (kind is None and event.get("error")):
-        raise error_in(event, 200)
+        raise named_failure(error_in(event, 200))
     if not isinstance(kind, str):
         raise MalformedReplyError("An event of the stream is none of a response.")
     return event

@@ -92,6 +92,17 @@ class TestFilters:
         error = {**BLOCKED["error"], "code": "invalid_request"}
         assert error_of({"error": error}).code == "content_filter"
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            {"code": "contentFilter", "message": "m"},
+            {"code": "x", "message": "m", "inner_error": {"code": "ResponsibleAIPolicyViolation"}},
+        ],
+    )
+    def test_a_blocked_prompt_of_a_picture_has_other_words(self, error: dict[str, Any]) -> None:
+        assert error_of({"error": error}).code == "content_filter"
+        assert error_of({"error": error}, 500).code != "content_filter"
+
     @pytest.mark.parametrize("inner", [None, 7, [], {}, {"content_filter_result": [1]}])
     def test_without_details_it_is_still_the_filter(self, inner: Any) -> None:
         got = error_of({"error": {**BLOCKED["error"], "innererror": inner}})

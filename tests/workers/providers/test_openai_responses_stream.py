@@ -127,6 +127,12 @@ class TestEnds:
             ResponseAssembler().feed(event(stream_events()[0]) + event(told))
         assert (caught.value.code, caught.value.message) == ("server_is_overloaded", "m")
 
+    def test_an_error_without_a_code_is_the_servers_and_a_number_a_status(self) -> None:
+        for code, status, named in ((None, 200, "server_error"), (400, 400, None)):
+            with pytest.raises(ErrorReply) as caught:
+                ResponseAssembler().feed(event({"type": "error", "code": code, "message": "m"}))
+            assert (caught.value.status, caught.value.code) == (status, named)
+
     def test_items_that_the_last_event_leaves_out_are_those_told_before(self) -> None:
         answer, pieces = assembled(ResponseAssembler(), [ending("completed", output=[])])
         assert answer.text == "Yes."
