@@ -80,3 +80,26 @@ def test_a_simulator_that_runs_elsewhere_is_used() -> None:
     assert "simulator" not in [spec.name for spec in plan.children]
     url = plan.children[0].environment["WEIGHBRIDGE_SIMULATOR__URL"]
     assert url == "http://127.0.0.1:8399"
+
+
+def test_a_local_model_is_a_child_that_explains_itself_and_its_port_is_nobody_elses() -> None:
+    url = "http://127.0.0.1:23456"
+    settings = load_settings(
+        models={"talk": {}, "picture": {"kind": "image"}},
+        providers={"azure": {"models": {"talk": "a", "picture": "b"}}, "openai": {}},
+        local_model={"url": url, "name": "llama"},
+    )
+    file = Path("/models/llama.gguf")
+    plan = plan_children(settings, bootstrap=BROKER, config=None, local_model=file)
+    assert [spec.name for spec in plan.children] == [
+        *("simulator", "local-model", "classifier", "worker-local", "worker-azure"),
+    ]
+    assert plan.simulated == ("azure",)
+    assert plan.local_model == file
+    model = plan.children[1]
+    assert model.arguments == ("local-model", str(file), "--port", "23456")
+    assert model.ready_url == f"{url}/health"
+    for spec in plan.children:
+        assert spec.environment["WEIGHBRIDGE_LOCAL_MODEL__URL"] == url
+        assert spec.environment["WEIGHBRIDGE_LOCAL_MODEL__NAME"] == "llama"
+        assert spec is model or ":23456/" not in spec.ready_url
