@@ -11,7 +11,9 @@ from workers.providers.token_source import CredentialError, Token, TokenSource
 from workers.thread_answer import ThreadAnswer
 
 FETCH_S: Final = 30.0
-"""Longest wait for a token, over everything that a source tries."""
+"""Longest time for a token, over everything that a source tries."""
+WAIT_S: Final = 10.0
+"""A call without a token waits so long for one, and goes to another provider then."""
 EARLY_S: Final = 300.0
 EARLY_SHARE: Final = 0.1
 """A token is renewed so long before its end, or in this last share of its life if that is less."""
@@ -55,9 +57,9 @@ class RefreshedToken:
         if self._token is None or now >= self._token.expires_at or self._refused:
             task = self._fetch(now)
             if task is not None:
-                await asyncio.shield(task)
+                await asyncio.wait({task}, timeout=WAIT_S)
             if self._token is None or self._clock() >= self._token.expires_at:
-                raise self._error or CredentialError("The token has expired.")
+                raise self._error or CredentialError(f"No token came within {WAIT_S:g} s.")
         return self._headers
 
     def rejected(self) -> None:

@@ -10,7 +10,11 @@ import structlog
 from broker.telemetry.safe_traceback import traceback_without_values
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-NOISY = ("faust", "mode", "aiokafka", "aiohttp.access")
+NOISY = (
+    *("faust", "mode", "aiokafka", "aiohttp.access"),
+    # What fetches tokens: each request of it would be told, at `debug` with what it holds.
+    *("azure", "google", "msal", "urllib3"),
+)
 
 
 def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:

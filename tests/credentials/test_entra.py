@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from broker.records.errors import UsageError
+from broker.telemetry.logs import configure_logs
 from tests.credentials.token_server import (
     MARKER,
     SECRET,
@@ -50,6 +51,16 @@ def test_a_client_secret_gets_a_token_of_the_usual_scope(server: TokenServer) ->
 
     on_loop(main())
     assert server.asked[0]["scope"][0].startswith(SCOPE)
+
+
+def test_its_requests_are_in_no_log(
+    server: TokenServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("debug", "json")
+    EntraTokens(None).fetch(anew=False)
+    told = capsys.readouterr().err
+    assert len(server.asked) == 1
+    assert not [secret for secret in (MARKER, SECRET, "oauth2") if secret in told]
 
 
 def test_a_token_lives_as_long_as_its_service_says(server: TokenServer) -> None:

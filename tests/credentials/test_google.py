@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.records.errors import UsageError
+from broker.telemetry.logs import configure_logs
 from tests.credentials.token_server import (
     MARKER,
     SECRET,
@@ -49,6 +50,17 @@ def _claims(assertion: str) -> dict[str, str]:
     part = assertion.split(".")[1]
     claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return claims
+
+
+def test_its_requests_are_in_no_log(
+    server: TokenServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("debug", "json")
+    GoogleTokens(None).fetch(anew=False)
+    told = capsys.readouterr().err
+    assert MARKER not in told
+    assert server.asked[0]["assertion"][0] not in told
+    assert "/token" not in told
 
 
 def test_a_token_lives_as_long_as_its_service_says(server: TokenServer) -> None:

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from broker.settings.providers import ProviderSettings, ServedModel
 from broker.telemetry.logs import configure_logs
-from tests.workers.building import on_loop, until
+from tests.workers.building import LIMITS, MODEL, bench, job, on_loop, until
 from workers import credential_tokens
+from workers.calling import ProviderClient
 from workers.credential_tokens import RefreshedToken
+from workers.ends import Move
+from workers.providers.openai import OpenAI
 from workers.providers.token_source import CredentialError, Token
+from workers.ticket import Ticket
 
 MARKER = "token-marker"
 AWAY = "The token service is away."
@@ -184,6 +189,7 @@ def test_a_service_that_hangs_holds_nobody_and_has_one_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(credential_tokens, "FETCH_S", 0.2)
+    monkeypatch.setattr(credential_tokens, "WAIT_S", 0.1)
     source = Source(held=threading.Event())
 
     async def main() -> None:
@@ -223,5 +229,33 @@ def test_a_token_that_comes_expired_is_none() -> None:
         with pytest.raises(CredentialError, match="expired"):
             await credential.headers()
         await credential.close()
+
+    on_loop(main())
+
+
+def test_work_without_a_token_goes_to_another_provider_uncalled() -> None:
+    source = Source(error=CredentialError(AWAY))
+
+    async def main() -> None:
+        worker = bench("http://127.0.0.1:9")
+        await worker.attempts.client.close()
+        credential = RefreshedToken(source, "azure")
+        client = ProviderClient(
+            base_url="http://127.0.0.1:9",
+            adapter=OpenAI(ProviderSettings()),
+            limits=LIMITS,
+            credential=credential,
+            models={MODEL: ServedModel(name="m")},
+            trace_headers=False,
+        )
+        object.__setattr__(worker.attempts, "client", client)
+        ticket = Ticket.ask(worker.breaker, time.time())
+        assert ticket is not None
+        end = await worker.attempts.run(job(), ticket)
+        await client.close()
+        assert isinstance(end, Move)
+        assert end.to.provider == "google"
+        assert "has no valid credential" in end.to.sentence
+        assert worker.journal.events == []
 
     on_loop(main())
