@@ -90,8 +90,8 @@ def _greet(machine: "Machine", console: "Console") -> None:
     elif plan.simulated:
         console.print(
             f"[bold yellow]No real provider is called:[/] the simulator plays "
-            f"{', '.join(plan.simulated)}. Set providers.NAME.base_url and api_key to change that, or "
-            "give a model with --local-model."
+            f"{', '.join(plan.simulated)}. Set providers.NAME.base_url and api_key to change that, "
+            "or give a model with --local-model."
         )
     console.print(
         '\nTry, in another terminal:\n  echo "Why is the sky blue?" | weighbridge send - --wait\n'
