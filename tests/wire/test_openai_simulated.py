@@ -42,7 +42,8 @@ ALL = pytest.mark.parametrize("spoken", SPOKEN)
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Speaking]:
-    with speaking(four_dialects()) as simulator:
+    limited = four_dialects(requests_per_minute=6_000, tokens_per_minute=600_000)
+    with speaking(limited) as simulator:
         yield simulator
 
 
@@ -206,3 +207,20 @@ def test_a_model_that_is_not_there_moves_on(clouds: Speaking, spoken: str) -> No
     table = adapter_for(SPOKEN[spoken][1]).retries
     row = verdict(result.status, result.code, table=table)
     assert (result.status, row.action, row.unhealthy) == (404, Action.MOVE, False)
+
+
+@ALL
+def test_limits_are_told_as_they_are(clouds: Speaking, spoken: str) -> None:
+    for fields in (HELLO, {**HELLO, "stream": True}):
+        limits = called(clouds, spoken, fields).limits
+        if spoken == "vllm":
+            assert limits is None
+            continue
+        assert limits is not None
+        assert (limits.requests_limit, limits.tokens_limit) == (6_000, 600_000)
+        assert limits.requests_left is not None
+        assert limits.tokens_left is not None
+        assert 0 < limits.requests_left < 6_000
+        assert 0 < limits.tokens_left < 600_000
+        assert limits.tokens_reset_s is not None
+        assert 0 < limits.tokens_reset_s < 120
