@@ -106,7 +106,7 @@ class Call:
                     await until(self._loop, began + timing.until(made.longest))
                     response = await sending.whole(cloud.forms.whole(self._route, asked, made))
         except QueueFullError:
-            cloud.served.history.refused(time.time())
+            cloud.served.refuse()
             raise too_many(asked.model) from None
         if fault not in SPOILT:
             cloud.served.answer(self._id, made.input_tokens, made.output_tokens)

@@ -104,11 +104,11 @@ class Cloud:
         tokens = input_tokens + most_output(asked, self._settings.answer_tokens)
         most = self.capacity.concurrency
         if most is not None and self.slots.in_use + self.slots.waiting >= most:
-            self.served.history.refused(time.time())
+            self.served.refuse()
             raise too_many(asked.model)
         refused = None if self.limits.none else self.limits.admit(tokens, now)
         if refused is not None:
-            self.served.history.refused(time.time())
+            self.served.refuse()
             raise Problem(
                 What.REQUESTS if refused.what == "requests" else What.TOKENS,
                 details=Details(
@@ -118,7 +118,7 @@ class Cloud:
                     asked=refused.asked,
                 ),
             )
-        self.served.history.accepted(time.time(), tokens)
+        self.served.accept(tokens)
 
     def head(self, request_id: str, model: str, now: float, spilled_to: str | None) -> Head:
         """What the headers of a reply may tell."""

@@ -24,6 +24,8 @@ class Served:
         self.peak = self.open
         self.requests = 0
         self.answered = 0
+        self.accepted = 0
+        self.refused = 0
         self.input_tokens = 0
         self.output_tokens = 0
         self.forgotten = 0
@@ -50,6 +52,16 @@ class Served:
             self.forgotten += 1
         return number
 
+    def accept(self, tokens: int) -> None:
+        """A call was let in, with so many tokens by the estimate that limits go by."""
+        self.accepted += 1
+        self.history.accepted(time.time(), tokens)
+
+    def refuse(self) -> None:
+        """A call was turned away because there are too many."""
+        self.refused += 1
+        self.history.refused(time.time())
+
     def replied(self, status: int) -> None:
         """The head of a reply goes out."""
         self._statuses[status] += 1
@@ -73,6 +85,8 @@ class Served:
         return {
             "requests": self.requests,
             "answered": self.answered,
+            "accepted": self.accepted,
+            "refused": self.refused,
             "open": self.open,
             "peak": self.peak,
             "statuses": {str(status): count for status, count in sorted(self._statuses.items())},

@@ -28,9 +28,10 @@ from workers.simulator.made import Completion, Count, Made, Pictures, Vectors
 from workers.simulator.problems import Details, Problem, What
 
 _PATH: Final = re.compile(
-    r"v1(?:beta1)?/(?:projects/[^/]+/locations/[^/]+/)?publishers/google/models/"
-    r"(?P<model>[^/:]+)(?::(?P<method>[A-Za-z]+))?"
+    r"v1(?:beta1)?/(?:projects/[^/]+/locations/[^/]+/)?publishers/(?P<publisher>[^/]+)/"
+    r"models/(?P<model>[^/:]+)(?::(?P<method>[A-Za-z]+))?"
 )
+_OWN: Final = "google"
 WHOLE: Final = "whole"
 EVENTS: Final = "sse"
 ARRAY: Final = "array"
@@ -60,6 +61,8 @@ class GeminiForms:
         if found is None:
             raise Problem(What.NO_SUCH_URL)
         model, called = unquote(found["model"]), found["method"]
+        if found["publisher"] != _OWN:
+            model = f"{found['publisher']}/{model}"
         if called is None and method == "GET":
             return Route(Operation.MODELS, model)
         if called not in _METHODS or method != "POST":
