@@ -24,6 +24,7 @@ from tests.faults.traffic import Traffic
 
 ANSWERED_S: Final = 60.0
 _SHOWN: Final = 5
+_CENT: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,18 @@ def judge(deployment: Deployment, traffic: Traffic, answers: Answers) -> Verdict
     duplicates = sorted(identity for identity, count in completions.items() if count > 1)
     strangers = set(completions) - accepted - traffic.unknown
     assert not strangers, f"completions of prompts that nobody sent: {sorted(strangers)[:_SHOWN]}"
-    repeated, calls = _check_journal(deployment, names)
+    journal = _check_journal(deployment, names)
     audit = run_audit(settings, grace_s=0.0)
     counts = audit.figures.counts
     assert counts["lost"] == len(lost), counts
     assert counts["duplicates"] == sum(completions[identity] - 1 for identity in duplicates), counts
-    assert counts["repeated_calls"] == repeated, (counts, repeated)
+    assert counts["repeated_calls"] == journal.repeated, (counts, journal)
+    assert counts["calls_without_end"] == journal.starts - journal.ends, (counts, journal)
+    assert abs((counts["cost_usd"] or 0.0) - journal.cost_usd) < _CENT, (counts, journal)
+    assert (counts["repeats_cost_usd"] or 0.0) <= journal.cost_usd + _CENT, (counts, journal)
     assert not audit.unknown, counts
     assert not audit.unreadable, counts
+    calls, repeated = journal.starts, journal.repeated
     return Verdict(len(accepted), tuple(lost), tuple(duplicates), repeated, calls, audit)
 
 
@@ -134,8 +139,19 @@ def _completions(settings: Settings, names: TopicNames) -> dict[str, int]:
     return dict(found)
 
 
-def _check_journal(deployment: Deployment, names: TopicNames) -> tuple[int, int]:
-    """Every call that a cloud saw was journaled before; repeated starts, and all starts."""
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What it holds, counted apart from the audit."""
+
+    starts: int
+    repeated: int
+    ends: int
+    cost_usd: float
+
+
+def _check_journal(deployment: Deployment, names: TopicNames) -> Journal:
+    """Every call that a cloud saw was journaled before."""
+    ends, cost = 0, 0.0
     lines: Counter[tuple[str, int]] = Counter()
     starts: Counter[tuple[str, str]] = Counter()
     with LogReader(deployment.settings) as reader:
@@ -145,6 +161,9 @@ def _check_journal(deployment: Deployment, names: TopicNames) -> tuple[int, int]
                 if event.event == "started":
                     lines[event.id, event.attempt] += 1
                     starts[event.provider, event.id] += 1
+                else:
+                    ends += 1
+                    cost += event.cost_usd or 0.0
     for provider, served in deployment.simulator.served(ids=True).items():
         assert not served["forgotten_ids"]
         for identity, calls in served["by_id"].items():
@@ -153,4 +172,5 @@ def _check_journal(deployment: Deployment, names: TopicNames) -> tuple[int, int]
                 f"{provider} was called {calls['begun']} times for {identity}, "
                 f"and the journal has {journaled} starts"
             )
-    return sum(count - 1 for count in lines.values()), starts.total()
+    repeated = sum(count - 1 for count in lines.values())
+    return Journal(starts.total(), repeated, ends, cost)
