@@ -3,15 +3,13 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Literal, Protocol
 
 import orjson
 
 from broker.core.deltas import Delta, is_empty, join_deltas, split_delta
 from broker.records.calls import Outcome
-from broker.records.chunk import CallName, Chunk, ChunkEvent, chunk_headers, encode_chunk
-from broker.records.headers import echoed
-from broker.records.incoming import Headers
+from broker.records.chunk import CallName, ChunkEvent, ChunkWriter
 from broker.records.usage import Usage
 from broker.records.work import Work
 from workers.providers.dialect import Piece
@@ -25,7 +23,9 @@ _JOIN_FROM: Final = 1_000
 class Turns(Protocol):
     """Who says when a stream publishes, and takes its records."""
 
-    def publish(self, stream: "AnswerStream", value: bytes, headers: Headers) -> bool:
+    def publish(
+        self, stream: "AnswerStream", value: bytes, headers: list[tuple[str, bytes]]
+    ) -> bool:
         """Hand over one record; False when it has to be tried again."""
 
     def lost(self) -> None:
@@ -46,6 +46,17 @@ class _Held:
     finish_reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How the call ended."""
+
+    event: Literal["ended", "failed"]
+    outcome: Outcome
+    finish_reason: str | None
+    usage: Usage | None
+    code: str | None
+
+
 class AnswerStream:
     """One call's pieces. Used on the event loop; nothing here fails for want of Kafka."""
 
@@ -53,18 +64,26 @@ class AnswerStream:
         self, work: Work, call: CallName, provider: str, partition: int, turns: Turns
     ) -> None:
         self.partition = partition
-        self.key = work.id.encode()
-        self.published_at = 0.0
-        """The loop's time of the last turn in which pieces went out."""
+        self.shows = False
+        """Whether any of the answer has been published."""
         self.ended_at: float | None = None
-        self._work = work
-        self._call = call
-        self._provider = provider
         self._turns = turns
-        self._echo = echoed(work.headers)
+        self._writer = ChunkWriter(
+            prompt_id=work.id,
+            tenant=work.tenant,
+            provider=provider,
+            model=work.model,
+            call=call,
+            headers=work.headers,
+        )
         self._seq = 0
         self._held: dict[int, _Held] = {}
-        self._last: dict[str, Any] | None = None
+        self._end: _End | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The key of its records."""
+        return self._writer.key
 
     def started(self) -> None:
         """The call goes out: all pieces of earlier calls are void."""
@@ -84,7 +103,8 @@ class AnswerStream:
             if piece.finish_reason is not None:
                 held.finish_reason = piece.finish_reason
                 shows = True
-            shows = shows or not is_empty(piece.delta)
+            elif not shows:
+                shows = not is_empty(piece.delta)
         # A role alone would take the place of the first token, which goes out at once.
         if shows:
             self._turns.came(self)
@@ -102,35 +122,45 @@ class AnswerStream:
         self.ended_at = time.time()
         if not answered:
             self._held = {}
-        event: ChunkEvent = "ended" if answered else "failed"
-        said = {"finish_reason": finish_reason, "usage": usage, "outcome": outcome, "code": code}
-        self._last = {"event": event, **said}
+        event: Literal["ended", "failed"] = "ended" if answered else "failed"
+        self._end = _End(event, outcome, finish_reason, usage, code)
         self._turns.ended(self)
 
     def flush(self) -> bool:
         """Publish what is held; False when not all of it was taken, so that some is left."""
-        if self._seq == 0 and not self._mark(event="started"):
+        now, writer = time.time(), self._writer
+        if self._seq == 0 and not self._publish("started", writer.started(0, now)):
             return False
-        for index in list(self._held):
-            if not self._pieces(index, self._held[index]):
+        while self._held:
+            index, held = next(iter(self._held.items()))
+            if not self._pieces(index, held, now):
                 return False
             del self._held[index]
-        if self._last is not None and self._mark(**self._last):
-            self._last = None
-        return self._last is None
+        end = self._end
+        if end is None:
+            return True
+        value = writer.last(
+            self._seq,
+            end.event,
+            now,
+            finish_reason=end.finish_reason,
+            outcome=end.outcome,
+            code=end.code,
+            usage=end.usage,
+        )
+        if not self._publish(end.event, value):
+            return False
+        self._end = None
+        return True
 
-    def _mark(self, **said: Any) -> bool:
-        chunk = self._chunk(**said)
-        return self._publish(chunk, encode_chunk(chunk))
-
-    def _pieces(self, index: int, held: _Held) -> bool:
+    def _pieces(self, index: int, held: _Held, now: float) -> bool:
         """Publish what a choice holds in as few records as the topic's limit allows."""
         while held.deltas:
             count = len(held.deltas)
-            chunk, value = self._piece(index, held, count)
+            value = self._piece(index, held, count, now)
             while not 0 < len(value) <= MOST_BYTES and count > 1:
                 count //= 2
-                chunk, value = self._piece(index, held, count)
+                value = self._piece(index, held, count, now)
             if not 0 < len(value) <= MOST_BYTES:
                 halves = split_delta(held.deltas[0]) if value else None
                 if halves is None:
@@ -138,41 +168,24 @@ class AnswerStream:
                     self._seq += 1  # so that a reader sees that something is missing
                 held.deltas[:1] = halves or ()
                 continue
-            if not self._publish(chunk, value):
+            if not self._publish("piece", value):
                 return False
             del held.deltas[:count]
         return True
 
-    def _piece(self, index: int, held: _Held, count: int) -> tuple[Chunk, bytes]:
+    def _piece(self, index: int, held: _Held, count: int, now: float) -> bytes:
         """The first `count` deltas as one record; no bytes when JSON cannot say them."""
-        last = count == len(held.deltas)
-        chunk = self._chunk(
-            event="piece",
-            index=index,
-            delta=join_deltas(held.deltas[:count]),
-            finish_reason=held.finish_reason if last else None,
-        )
+        deltas = held.deltas
+        last = count == len(deltas)
+        delta = join_deltas(deltas if last else deltas[:count])
+        finish_reason = held.finish_reason if last else None
         try:
-            return chunk, encode_chunk(chunk)
+            return self._writer.piece(self._seq, now, index, delta, finish_reason)
         except orjson.JSONEncodeError:
-            return chunk, b""
+            return b""
 
-    def _publish(self, chunk: Chunk, value: bytes) -> bool:
-        if not self._turns.publish(self, value, chunk_headers(chunk, self._echo)):
+    def _publish(self, event: ChunkEvent, value: bytes) -> bool:
+        if not self._turns.publish(self, value, self._writer.headers(self._seq, event)):
             return False
         self._seq += 1
         return True
-
-    def _chunk(self, event: ChunkEvent, **more: Any) -> Chunk:
-        work = self._work
-        return Chunk(
-            id=work.id,
-            tenant=work.tenant,
-            provider=self._provider,
-            model=work.model,
-            call=self._call,
-            seq=self._seq,
-            event=event,
-            at=time.time(),
-            **more,
-        )

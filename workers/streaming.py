@@ -1,9 +1,9 @@
 """Streamed answers on their way to `llm.chunks`: joined for a moment, published, never waited for.
 
-The first piece of an answer goes out at once. What comes after it is held for at most
-`every_s`, and all streams that hold something are published in one turn, so that Kafka's batches
-are few. While the publisher takes nothing, pieces are joined further: nothing is dropped, and what
-is held is bounded by the answers themselves.
+The first piece of an answer goes out at once. What comes after it is held for at most `every_s`:
+all streams that hold something are published in one turn, so that there are few requests to
+Kafka, which cost more than the records in them. While the publisher takes nothing, pieces are
+joined further: nothing is dropped, and what is held is bounded by the answers themselves.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import time
 from typing import Final, Protocol
 
 from broker.records.chunk import CallName
-from broker.records.incoming import Headers
 from broker.records.work import Work
 from workers.answer_stream import AnswerStream
 from workers.tallies import Tallies
@@ -28,7 +27,9 @@ class Publisher(Protocol):
     def partition_of(self, prompt_id: str) -> int:
         """Where all chunks of a prompt go."""
 
-    def publish(self, partition: int, key: bytes, value: bytes, headers: Headers) -> bool:
+    def publish(
+        self, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> bool:
         """Hand over one record; False when it cannot be taken now."""
 
     def serve(self) -> int:
@@ -48,7 +49,9 @@ class Streams:
         self._loop = asyncio.get_running_loop()
         self._holding: dict[AnswerStream, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_after_s = 0.0
         self._full = False
+        self._published = 0
 
     def begin(self, work: Work, attempt: int, began: float) -> AnswerStream:
         """A call for this work begins now; its pieces go to what is returned."""
@@ -62,26 +65,24 @@ class Streams:
         stream.started()
         return stream
 
-    def publish(self, stream: AnswerStream, value: bytes, headers: Headers) -> bool:
+    def publish(self, stream: AnswerStream, value: bytes, headers: list[tuple[str, bytes]]) -> bool:
         """Hand over one record of a stream; False when it has to be tried again."""
         taken = self._publisher.publish(stream.partition, stream.key, value, headers)
-        if taken:
-            self._tallies.chunk("published")
+        self._published += taken
         return taken
 
     def lost(self) -> None:
         """A piece could not become a record."""
-        self._tallies.chunk("lost")
+        self._tallies.chunks("lost")
 
     def came(self, stream: AnswerStream) -> None:
-        """A stream has something to publish: now, or in the next turn if its last was just now."""
-        now = self._loop.time()
+        """A stream has something to publish: at once when it is the first, else in its turn."""
         if stream in self._holding:
             return
-        if not self._full and now - stream.published_at >= self._every_s:
-            stream.published_at = now
+        if not stream.shows and not self._full:
+            stream.shows = True
             if stream.flush():
-                self._arm(FULL_PAUSE_S)
+                self._arm(self._every_s)
                 return
             self._is_full()
         self._holding[stream] = None
@@ -90,7 +91,7 @@ class Streams:
     def ended(self, stream: AnswerStream) -> None:
         """A stream is over: what it holds goes out now, or as soon as it is taken."""
         self._holding.pop(stream, None)
-        stream.published_at = -self._every_s
+        stream.shows = False
         self.came(stream)
 
     def close(self) -> None:
@@ -101,16 +102,17 @@ class Streams:
 
     def _turn(self) -> None:
         self._timer = None
-        now = self._loop.time()
         self._full = False
         for stream in list(self._holding):
-            stream.published_at = now
             if not stream.flush():
                 self._is_full()
                 break
             del self._holding[stream]
         if self._full:
             self._forget(time.time() - KEEP_S)
+        if self._published:
+            self._tallies.chunks("published", self._published)
+            self._published = 0
         waiting = self._publisher.serve()
         if self._holding:
             self._arm(FULL_PAUSE_S if self._full else self._every_s)
@@ -119,7 +121,7 @@ class Streams:
 
     def _is_full(self) -> None:
         self._full = True
-        self._tallies.chunk("held")
+        self._tallies.chunks("held")
 
     def _forget(self, before: float) -> None:
         """Give up what streams hold that ended before this time: nobody reads on with them."""
@@ -128,9 +130,9 @@ class Streams:
             self.lost()
 
     def _arm(self, after_s: float) -> None:
-        at = self._loop.time() + after_s
         if self._timer is not None:
-            if self._timer.when() <= at:
-                return
+            if self._timer_after_s <= after_s:
+                return  # it comes soon enough
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._turn)
+        self._timer_after_s = after_s
+        self._timer = self._loop.call_later(after_s, self._turn)

@@ -13,16 +13,15 @@ LIGHT_TOKENS: Final = 60
 LIGHT_OUTPUT: Final = 50
 
 
-def light_bodies(output_tokens: int = LIGHT_OUTPUT) -> tuple[bytes, ...]:
+def light_bodies(output_tokens: int = LIGHT_OUTPUT, *, stream: bool = False) -> tuple[bytes, ...]:
     """Prompts of 60 tokens without their ids, about 0.4 kB each; light by the default thresholds.
 
-    One that asks for 2,000 output tokens is heavy with the same text.
+    One that asks for 2,000 output tokens is heavy with the same text. With `stream` they want their
+    answers in pieces.
     """
     texts = TextMaker(seed=1)
-    return tuple(
-        orjson.dumps({"prompt": texts.make(LIGHT_TOKENS), "max_output_tokens": output_tokens})
-        for _ in range(TEXTS)
-    )
+    more = {"max_output_tokens": output_tokens} | ({"stream": True} if stream else {})
+    return tuple(orjson.dumps({"prompt": texts.make(LIGHT_TOKENS), **more}) for _ in range(TEXTS))
 
 
 def with_id(identity: str, body: bytes) -> bytes:

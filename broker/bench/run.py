@@ -15,6 +15,7 @@ from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.profile import Profile, profiled
 from broker.bench.site import Site, opened_site
+from broker.bench.streams import first_token_added, stream_cpu_per_chunk
 from broker.bench.whole_way import WholeWay
 from broker.records.errors import WeighbridgeError
 
@@ -31,6 +32,8 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("worker_rate", worker_rate),
     ("kill_recovery", kill_recovery),
     ("in_flight_10000", memory_in_flight),
+    ("first_token_added_ms", first_token_added),
+    ("stream_cpu_us_per_chunk", stream_cpu_per_chunk),
 )
 
 

@@ -35,13 +35,17 @@ _PROBES: Final = 200
 
 
 class StandIn:
-    """The stand-in's process as seen from here. `url` is its API, `held_url` one that holds."""
+    """The stand-in's process as seen from here.
+
+    `url` is its API, `held_url` one that holds, `streamed_url` one that streams.
+    """
 
     def __init__(self, port: int, pid: int) -> None:
         self._root = f"http://{HOST}:{port}"
         self.pid = pid
         self.url = f"{self._root}/v1"
         self.held_url = f"{self._root}/held/v1"
+        self.streamed_url = f"{self._root}/streamed/v1"
 
     async def held(self) -> int:
         """How many calls it keeps open now."""

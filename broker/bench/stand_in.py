@@ -2,6 +2,7 @@
 
 `python -m broker.bench.stand_in PORT` answers OpenAI's chat form at `/v1` as soon as a request is
 whole. Calls at `/held/v1` are kept open until `POST /release`; `GET /held` says how many there are.
+Calls at `/streamed/v1` are answered with a stream whose first token comes at once.
 """
 
 import asyncio
@@ -48,6 +49,50 @@ ANSWER: Final = _reply(
 )
 
 
+WORDS: Final = ("Short ", "waves ", "of ", "light ", "are ", "scattered ", "more. ")
+STREAM_TOKENS: Final = 20
+TOKEN_EVERY_S: Final = 0.02
+
+
+def _event(delta: dict[str, str], finish: str | None = None, **more: object) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    chunk = {
+        "id": "chatcmpl-stand-in",
+        "object": "chat.completion.chunk",
+        "created": 1_700_000_000,
+        "model": "stand-in",
+        "service_tier": "default",
+        "system_fingerprint": None,
+        "choices": [choice],
+        "usage": None,
+        **more,
+    }
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def stream_events(tokens: int) -> tuple[bytes, ...]:
+    """The events of a streamed answer, as OpenAI would send them; the last holds three."""
+    usage = {"prompt_tokens": 60, "completion_tokens": tokens, "total_tokens": 60 + tokens}
+    return (
+        _event({"role": "assistant", "content": ""}),
+        *(_event({"content": WORDS[number % len(WORDS)]}) for number in range(tokens)),
+        _event({}, "stop") + _event({}, choices=[], usage=usage) + b"data: [DONE]\n\n",
+    )
+
+
+def _stream_parts() -> tuple[bytes, ...]:
+    """The same for the wire: the head with the first token, the others, the end of the body."""
+    role, *others = stream_events(STREAM_TOKENS)
+    parts = [role + others[0], *others[1:]]
+    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    chunks[0] = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks[0]
+    return (*chunks[:-1], chunks[-1] + b"0\r\n\r\n")
+
+
+STREAM: Final = _stream_parts()
+
+
 class _Held:
     """The calls that are kept open, over all connections."""
 
@@ -92,12 +137,20 @@ class _Connection(asyncio.Protocol):
     def _answer(self, line: bytes) -> None:
         if line.startswith(b"POST /v1/"):
             self.write(ANSWER)
+        elif line.startswith(b"POST /streamed/"):
+            self._stream(0)
         elif line.startswith(b"POST /held/"):
             self._held.calls.add(self)
         elif line.startswith(b"POST /release"):
             self.write(_reply(orjson.dumps({"released": self._held.release()})))
         else:
             self.write(_reply(orjson.dumps({"held": len(self._held.calls)})))
+
+    def _stream(self, place: int) -> None:
+        """Send this part of the stream, and the next one in its time."""
+        self.write(STREAM[place])
+        if place + 1 < len(STREAM) and self._transport is not None:
+            asyncio.get_running_loop().call_later(TOKEN_EVERY_S, self._stream, place + 1)
 
     def write(self, data: bytes) -> None:
         """Send these bytes, if the client is still there."""

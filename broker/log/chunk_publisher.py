@@ -12,7 +12,6 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from broker.core.dedupe import home_partition
-from broker.records.incoming import Headers
 from broker.telemetry.logs import get_logger
 
 MOST_WAITING: Final = 10_000
@@ -55,13 +54,15 @@ class ChunkPublisher:
         """Where all chunks of a prompt go: where Java's clients send that key."""
         return home_partition(prompt_id, self._partitions)
 
-    def publish(self, partition: int, key: bytes, value: bytes, headers: Headers) -> bool:
+    def publish(
+        self, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> bool:
         """Hand over one record; False when the queue is full, so that it must be tried again.
 
         A record that Kafka's client refuses for good is lost, and counts as handed over.
         """
         try:
-            self._producer.produce(self._topic, value, key, partition, headers=list(headers))
+            self._producer.produce(self._topic, value, key, partition, headers=headers)
         except BufferError:
             return False
         except KafkaException as error:

@@ -14,6 +14,7 @@ import orjson
 
 from broker.records.calls import Outcome
 from broker.records.errors import BadRecordError
+from broker.records.headers import echoed
 from broker.records.incoming import Headers
 from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.usage import Usage
@@ -55,32 +56,94 @@ class Chunk:
     code: str | None = None
 
 
-def encode_chunk(chunk: Chunk) -> bytes:
-    """The value of a record; raises TypeError for a delta that JSON cannot say."""
-    value: dict[str, Any] = {
-        "id": chunk.id,
-        "tenant": chunk.tenant,
-        "provider": chunk.provider,
-        "model": chunk.model,
-        "attempt": chunk.call.attempt,
-        "began_at": to_rfc3339(chunk.call.began_at),
-        "seq": chunk.seq,
-        "event": chunk.event,
-        "at": to_rfc3339(chunk.at),
-    }
-    if chunk.event == "piece":
-        value["index"] = chunk.index
-        value["delta"] = chunk.delta
-        value["finish_reason"] = chunk.finish_reason
-    elif chunk.event != "started":
-        usage = chunk.usage or Usage()
-        value |= {
-            "finish_reason": chunk.finish_reason,
-            "outcome": chunk.outcome,
-            "code": chunk.code,
-            "usage": {name: getattr(usage, name) for name in _COUNTS},
+class ChunkWriter:
+    """Writes one call's records; what they have in common is encoded once.
+
+    A stream has a record for nearly every piece that a provider sends, so this must cost little.
+    """
+
+    __slots__ = ("_echo", "_head", "_name", "key")
+
+    def __init__(
+        self,
+        *,
+        prompt_id: str,
+        tenant: str,
+        provider: str,
+        model: str,
+        call: CallName,
+        headers: Headers = (),
+    ) -> None:
+        """`headers` are the prompt's."""
+        head = {
+            "id": prompt_id,
+            "tenant": tenant,
+            "provider": provider,
+            "model": model,
+            "attempt": call.attempt,
+            "began_at": to_rfc3339(call.began_at),
         }
-    return orjson.dumps(value)
+        self._head = orjson.dumps(head)[:-1]
+        self._name = f"{prompt_id}/{call.attempt}-{round(call.began_at * 1000)}/".encode()
+        self._echo = echoed(headers)
+        self.key = prompt_id.encode()
+        """The key of every record."""
+
+    def started(self, seq: int, at: float) -> bytes:
+        """The call's first record."""
+        return self._begin(seq, "started", at) + b"}"
+
+    def piece(
+        self, seq: int, at: float, index: int, delta: Mapping[str, Any], finish_reason: str | None
+    ) -> bytes:
+        """A piece of a choice; raises TypeError for a delta that JSON cannot say."""
+        return b'%b,"index":%d,"delta":%b,"finish_reason":%b}' % (
+            self._begin(seq, "piece", at),
+            index,
+            orjson.dumps(delta),
+            b"null" if finish_reason is None else orjson.dumps(finish_reason),
+        )
+
+    def last(
+        self,
+        seq: int,
+        event: Literal["ended", "failed"],
+        at: float,
+        *,
+        finish_reason: str | None = None,
+        outcome: Outcome | None = None,
+        code: str | None = None,
+        usage: Usage | None = None,
+    ) -> bytes:
+        """The call's last record."""
+        counts = usage or Usage()
+        said = {
+            "finish_reason": finish_reason,
+            "outcome": outcome,
+            "code": code,
+            "usage": {name: getattr(counts, name) for name in _COUNTS},
+        }
+        return self._begin(seq, event, at) + b"," + orjson.dumps(said)[1:]
+
+    def headers(self, seq: int, event: ChunkEvent) -> list[tuple[str, bytes]]:
+        """CloudEvents without what stands in the value, then what correlates with the prompt."""
+        return [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", b"%b%d" % (self._name, seq)),
+            ("ce_source", b"weighbridge"),
+            ("ce_type", CHUNK_TYPE),
+            ("content-type", b"application/json"),
+            ("event", event.encode()),
+            *self._echo,
+        ]
+
+    def _begin(self, seq: int, event: str, at: float) -> bytes:
+        return b'%b,"seq":%d,"event":"%b","at":"%b"' % (
+            self._head,
+            seq,
+            event.encode(),
+            to_rfc3339(at).encode(),
+        )
 
 
 def decode_chunk(value: bytes | None) -> Chunk:
@@ -114,24 +177,6 @@ def decode_chunk(value: bytes | None) -> Chunk:
             mend="Something other than a worker wrote to the chunks topic.",
             code="bad_chunk",
         ) from problem
-
-
-def chunk_headers(chunk: Chunk, echo: Headers) -> Headers:
-    """Headers of a record: CloudEvents without what stands in the value, then `echo`.
-
-    `echo` is `broker.records.headers.echoed` of the prompt's, once for all records of a call.
-    """
-    call = chunk.call
-    name = f"{chunk.id}/{call.attempt}-{round(call.began_at * 1000)}/{chunk.seq}"
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", name.encode()),
-        ("ce_source", b"weighbridge"),
-        ("ce_type", CHUNK_TYPE),
-        ("content-type", b"application/json"),
-        ("event", chunk.event.encode()),
-        *echo,
-    )
 
 
 _EVENTS: Final = frozenset({"started", "piece", "ended", "failed"})

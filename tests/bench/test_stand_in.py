@@ -1,4 +1,4 @@
-"""The provider that answers at once, or holds its calls."""
+"""The provider that answers at once, streams, or holds its calls."""
 
 import asyncio
 import os
@@ -9,6 +9,8 @@ from broker.bench import stand_in
 from broker.bench.site import StandIn
 from broker.bench.waiting import until
 from broker.supervisor.ports import free_ports
+from workers.providers.dialect import Answer
+from workers.providers.openai_stream import ChatAssembler
 
 
 async def ask(url: str, size: int) -> str:
@@ -19,6 +21,14 @@ async def ask(url: str, size: int) -> str:
     ):
         answer = await reply.json()
         return str(answer["choices"][0]["message"]["content"])
+
+
+async def streamed(url: str) -> Answer:
+    assembler = ChatAssembler(1)
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/chat/completions") as reply:
+        async for data in reply.content.iter_any():
+            assembler.feed(data)
+    return assembler.answer()
 
 
 def test_calls_are_answered_at_once_or_held_until_they_are_released() -> None:
@@ -36,6 +46,9 @@ def test_calls_are_answered_at_once_or_held_until_they_are_released() -> None:
                         await asyncio.sleep(0.01)
                 # One that comes in many pieces is answered once, when it is whole.
                 assert "sunlight" in await ask(here.url, 500_000)
+                answer = await streamed(here.streamed_url)
+                assert answer.usage.output_tokens == stand_in.STREAM_TOKENS
+                assert len((answer.text or "").split()) == stand_in.STREAM_TOKENS
                 held = [asyncio.create_task(ask(here.held_url, 10)) for _ in range(20)]
 
                 async def all_held() -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broker.core.dedupe import home_partition
-from broker.records.chunk import CallName, Chunk, encode_chunk
+from broker.records.chunk import CallName, ChunkWriter
 from broker.records.completion import Completion
 from broker.settings import Settings
 from tests.cli.answering import answering
@@ -33,23 +33,27 @@ class Writer:
         self._partitions = settings.topics.chunks
 
     def write(
-        self, identity: str, seq: int, event: str, call: CallName = FIRST, **more: Any
+        self,
+        identity: str,
+        seq: int,
+        event: str,
+        call: CallName = FIRST,
+        text: str = "",
+        **last: Any,
     ) -> None:
         """One record, in the log when this returns."""
-        chunk = Chunk(
-            identity,
-            "default",
-            "azure" if call == FIRST else "google",
-            "chat-small",
-            call,
-            seq,
-            event,  # type: ignore[arg-type]  # a word of the contract
-            time.time(),
-            **more,
+        provider = "azure" if call == FIRST else "google"
+        made = ChunkWriter(
+            prompt_id=identity, tenant="t", provider=provider, model="chat-small", call=call
         )
+        if event == "started":
+            value = made.started(seq, time.time())
+        elif event == "piece":
+            value = made.piece(seq, time.time(), 0, {"content": text}, None)
+        else:
+            value = made.last(seq, event, time.time(), **last)  # type: ignore[arg-type]  # a word of the contract
         place = home_partition(identity, self._partitions)
-        topic = self._seeder.topics.chunks
-        self._seeder.write(topic, encode_chunk(chunk), place, key=identity.encode())
+        self._seeder.write(self._seeder.topics.chunks, value, place, key=made.key)
         self._seeder.flush()
 
     def call(
@@ -58,7 +62,7 @@ class Writer:
         """A whole call; `end` None is one that was killed."""
         self.write(identity, 0, "started", call)
         for seq, text in enumerate(texts, 1):
-            self.write(identity, seq, "piece", call, index=0, delta={"content": text})
+            self.write(identity, seq, "piece", call, text=text)
         if end is not None:
             code = "stream_cut" if end == "failed" else None
             self.write(identity, len(texts) + 1, end, call, code=code)
@@ -95,9 +99,9 @@ def test_it_grows_while_the_call_is_still_running(made: Settings) -> None:
 
     def stream(to: Writer, identity: str) -> None:
         to.write(identity, 0, "started")
-        to.write(identity, 1, "piece", index=0, delta={"content": "Because of "})
+        to.write(identity, 1, "piece", text="Because of ")
         assert seen.wait(40), "nothing was printed before the answer was whole"
-        to.write(identity, 2, "piece", index=0, delta={"content": ANSWER[11:]})
+        to.write(identity, 2, "piece", text=ANSWER[11:])
 
     with (
         answering(made, streaming(made, stream)),
@@ -121,7 +125,7 @@ def test_what_a_failed_or_killed_call_said_is_told_to_be_void(
         to.call(identity, ["Half an ", "answ"], how)
         # What the first call still writes belongs to nothing any more.
         to.write(identity, 0, "started", SECOND)
-        to.write(identity, 3, "piece", FIRST, index=0, delta={"content": "er"})
+        to.write(identity, 3, "piece", FIRST, text="er")
         to.call(identity, pieces(ANSWER), "ended", SECOND)
 
     with answering(made, streaming(made, stream)):
@@ -135,8 +139,8 @@ def test_what_a_failed_or_killed_call_said_is_told_to_be_void(
 def test_a_piece_that_never_came_is_made_good_by_the_completion(made: Settings) -> None:
     def stream(to: Writer, identity: str) -> None:
         to.write(identity, 0, "started")
-        to.write(identity, 1, "piece", index=0, delta={"content": "Because "})
-        to.write(identity, 3, "piece", index=0, delta={"content": "Rayleigh"})
+        to.write(identity, 1, "piece", text="Because ")
+        to.write(identity, 3, "piece", text="Rayleigh")
 
     with answering(made, streaming(made, stream)):
         ran = run(made, "send", "Why?", "--id", "mine", "--stream")
@@ -201,7 +205,7 @@ def test_a_reader_that_went_away_ends_it_quietly(made: Settings) -> None:
     def stream(to: Writer, identity: str) -> None:
         assert go.wait(40)
         for seq in range(200):
-            to.write(identity, seq + 1, "piece", index=0, delta={"content": "x" * 9_000})
+            to.write(identity, seq + 1, "piece", text="x" * 9_000)
 
     with (
         answering(made, streaming(made, stream)),

@@ -5,7 +5,6 @@ import asyncio
 from broker.records.calls import CallEvent
 from broker.records.chunk import Chunk, decode_chunk
 from broker.records.errors import NotReadyError
-from broker.records.incoming import Headers
 
 
 class Journal:
@@ -49,7 +48,9 @@ class Chunks:
         """There is only one."""
         return 0
 
-    def publish(self, _partition: int, key: bytes, value: bytes, _headers: Headers) -> bool:
+    def publish(
+        self, _partition: int, key: bytes, value: bytes, _headers: list[tuple[str, bytes]]
+    ) -> bool:
         """Noted, unless it is full."""
         self.tries += 1
         if not self.is_full:
