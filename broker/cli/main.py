@@ -22,7 +22,7 @@ COMMANDS = (
     LazyCommand("trace", "Tell one prompt's whole story, from the topics alone.", _ASK),
     LazyCommand("audit", "Count prompts against completions: lost, duplicates, calls.", _LOOK),
     LazyCommand("dlt", "Dead letters: list, show, replay.", _LOOK),
-    LazyCommand("store", "Pictures and large answers: list, gc.", _LOOK),
+    LazyCommand("store", "Pictures, large answers, large inputs: list, put, gc.", _LOOK),
     LazyCommand("doctor", "Say what is wrong and how to mend it.", _LOOK),
     LazyCommand("config", "Show and check the settings.", _LOOK),
     LazyCommand("classifier", "Weigh and route prompts.", _PARTS),

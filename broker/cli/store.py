@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from mimetypes import guess_type
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +42,43 @@ def list_objects(*, config: Config = None, kafka: Kafka = None, as_json: AsJson 
             write(f"{at}  {one.size:>12,}  {url}")
     if not as_json:
         say(f"{len(found):,} objects, {sum(one.size for one in found):,} bytes.")
+
+
+@app.command()
+def put(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to put there.")],
+    *,
+    config: Config = None,
+    kafka: Kafka = None,
+) -> None:
+    """Put files into the store, and print for each the reference that a prompt can give.
+
+    A reference is a JSON object: it may stand for the text of a prompt, or in a
+    part of a message. `store gc` removes what was put when it is old and no
+    prompt that waits refers to it.
+    """
+    from broker.store.claims import ClaimStore
+    from broker.store.media import UNKNOWN, sniffed
+    from broker.story.store_sweep import deployment_folder
+
+    settings = load(config, kafka)
+    contents = [(file, _read(file)) for file in files]
+    store = ClaimStore(settings.store, deployment_folder(settings))
+    for file, data in contents:
+        kind = sniffed(data) or guess_type(file.name)[0] or UNKNOWN
+        write_json(asyncio.run(store.put(data, kind)).as_json())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"The file {file} cannot be read: {error.strerror}.", mend="Nothing was put."
+        ) from error
+    if not data:
+        raise UsageError(f"The file {file} is empty.", mend="Nothing was put.")
+    return data
 
 
 @app.command()

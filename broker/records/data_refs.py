@@ -20,7 +20,8 @@ PARTS: Final = TEXT_PARTS | IMAGE_PARTS | FILE_PARTS | AUDIO_PARTS
 _INLINE: Final = ("url", "data", "file_data", "file_id", "text")
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\\]+")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_TYPE: Final = re.compile(r"[A-Za-z0-9.+-]{1,60}/[A-Za-z0-9.+-]{1,60}")
+_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}")
+"""RFC 6838, 4.2."""
 
 
 @dataclass(frozen=True, slots=True)

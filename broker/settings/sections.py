@@ -140,6 +140,15 @@ class StoreSettings(Section):
     """Stores that prompts may refer to, beside our own: everything below each URL."""
     max_input_bytes: PositiveInt = 32 * 1024 * 1024
     """Most that one prompt may bring by reference, all together."""
+    max_inputs_held_bytes: PositiveInt = 128 * 1024 * 1024
+    """Most that a worker holds at once of what its prompts brought; others wait. In memory it takes
+    about three times as much."""
+
+    @model_validator(mode="after")
+    def _one_fits(self) -> "StoreSettings":
+        if self.max_inputs_held_bytes < self.max_input_bytes:
+            raise ValueError("store.max_inputs_held_bytes must not be below max_input_bytes")
+        return self
 
 
 class OpsSettings(Section):

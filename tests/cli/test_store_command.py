@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from broker.records.completion import Completion
-from broker.records.data_refs import DataRef
+from broker.records.data_refs import DataRef, data_ref_of
 from broker.settings import Settings
 from broker.settings.sections import StoreSettings
 from broker.store.claims import ClaimStore
+from broker.store.reading import DataReader
 from broker.story import store_sweep
 from broker.story.store_sweep import deployment_folder, sweep
 from tests.cli.running import run
@@ -196,3 +197,25 @@ def test_the_list_and_the_sentences_for_a_person(site: Site) -> None:
     ran = run(site.settings, "store", "gc", WEIGHBRIDGE_STORE__URL=url)
     assert ran.out == f"{orphan.url}\n"
     assert "Removed: 1 of 2 objects (6 bytes)" in ran.err
+
+
+def test_files_are_put_as_references_that_a_prompt_can_give(site: Site, tmp_path: Path) -> None:
+    picture, text = tmp_path / "a.bin", tmp_path / "b.txt"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n...")
+    text.write_text("Why is the sky blue?")
+    url = site.settings.store.url
+    ran = run(site.settings, "store", "put", str(picture), str(text), WEIGHBRIDGE_STORE__URL=url)
+    first, second = map(data_ref_of, ran.lines())
+    assert (first.media_type, second.media_type) == ("image/png", "text/plain")
+    assert path_of(first).parent.parent.parent == site.folder
+    for ref, file in ((first, picture), (second, text)):
+        assert asyncio.run(DataReader(site.settings.store).read(ref)) == file.read_bytes()
+    (tmp_path / "empty").write_bytes(b"")
+    for wrong in ("empty", "not-there"):
+        ran = run(
+            site.settings,
+            *("store", "put", str(picture), str(tmp_path / wrong)),
+            expect=2,
+            WEIGHBRIDGE_STORE__URL=url,
+        )
+        assert "Nothing was put" in ran.err

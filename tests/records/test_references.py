@@ -19,6 +19,7 @@ REF: dict[str, Any] = {"dataref": "s3://b/x.png", "dataref_size": 9, "dataref_sh
         {"type": "input_image", **REF},
         {"type": "input_audio", "input_audio": {**REF, "format": "wav"}},
         {"type": "file", "file": {**REF, "filename": "a.pdf"}},
+        {"type": "file", "file": {**REF, "dataref_type": f"application/{'x' * 100}"}},
         {"type": "text", **REF, "dataref_type": "text/plain"},
     ],
 )

@@ -226,3 +226,13 @@ def test_each_value_tells_where_it_came_from(file: Path, monkeypatch: pytest.Mon
     assert origins.of(["kafka", "client", "security.protocol"]) == "weighbridge.toml, line 4"
     assert origins.of(["providers", "azure", "models", "picture"]) == "weighbridge.toml, line 16"
     assert origins.of(["log", "level"]) == "default"
+
+
+def test_a_store_of_inputs_is_a_url_or_a_section_and_one_prompt_fits_into_a_worker() -> None:
+    given = {"inputs": ["s3://a/in", {"url": "gs://b", "options": {"k": "v"}}]}
+    first, second = load_settings(store=given).store.inputs
+    assert (first.url, first.options) == ("s3://a/in", {})
+    assert (second.url, second.options) == ("gs://b", {"k": "v"})
+    for wrong in ({"inputs": ["/a/folder"]}, {"max_input_bytes": 10**9}, {"inputs": [5]}):
+        with pytest.raises(UsageError, match="store"):
+            load_settings(store=wrong)
