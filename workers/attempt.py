@@ -57,6 +57,12 @@ class Attempts:
 
     async def run(self, job: Job, ticket: Ticket) -> End:
         """Call the provider once; what it says of the provider's health is said to `ticket`."""
+        try:
+            return await self._run(job, ticket)
+        finally:
+            self.inputs.done(job)
+
+    async def _run(self, job: Job, ticket: Ticket) -> End:
         prepared = await self._prepared(job, ticket)
         if not isinstance(prepared, Prepared):
             return prepared
@@ -86,7 +92,7 @@ class Attempts:
         if self.client.provider_model(job.work.model) is None:
             return self._elsewhere(job, "does not serve the model", _NOT_SERVED)
         try:
-            return await self.client.prepare(await self.inputs.brought(job.work))
+            return await self.client.prepare(await self.inputs.brought(job.work, job))
         except TimeoutError:
             return self.expired(job)
         except CannotExpressError as error:

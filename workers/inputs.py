@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from broker.records.work import Work
 from broker.store.claims import BIG
 from broker.store.reading import DataReader, DataRefError
 from workers.input_parts import filled, holders
+from workers.input_room import InputRoom
 
 TOO_LARGE: Final = "dataref_too_large"
 UNREADABLE: Final = "dataref_unreadable"
@@ -20,15 +21,22 @@ UNREADABLE: Final = "dataref_unreadable"
 class Inputs:
     """Fills prompts from the stores that the settings allow. `reader` is made when it is needed.
 
-    `max_bytes` is the most that one prompt may bring, all together.
+    One prompt may bring `max_bytes`, and all that are asked at once `max_held`; others wait.
     """
 
-    def __init__(self, reader: Callable[[], DataReader], max_bytes: int) -> None:
+    def __init__(self, reader: Callable[[], DataReader], *, max_bytes: int, max_held: int) -> None:
         self._reader = reader
         self._most = max_bytes
+        self.room = InputRoom(max_held)
 
-    async def brought(self, work: Work) -> Work:
+    def done(self, asker: Hashable) -> None:
+        """What this one brought is not held any more; well for one that brought nothing."""
+        self.room.give_back(asker)
+
+    async def brought(self, work: Work, asker: Hashable) -> Work:
         """The work as it is asked; the same object when it refers to nothing.
+
+        `asker` is to say `done` when its call is over, however that ended.
 
         Records never hold what this returns. Raises DataRefError; StoreFailedError when
         a store does not answer, UsageError when one cannot be opened, and TimeoutError at the
@@ -51,6 +59,7 @@ class Inputs:
             )
         left = None if work.deadline is None else work.deadline - time.time()
         async with asyncio.timeout(left):
+            await self.room.take(asker, size)
             got = {ref.url: await self._reader().read(ref) for ref in refs}
         return replace(work, fields=await self._filled(work, got, size))
 

@@ -148,7 +148,11 @@ def build_worker(
             cache(lambda: ClaimStore(settings.store, folder)),
             min(bounds.max_record_bytes, limit - _RECORD_OVERHEAD),
         ),
-        inputs=Inputs(cache(lambda: DataReader(settings.store)), settings.store.max_input_bytes),
+        inputs=Inputs(
+            cache(lambda: DataReader(settings.store)),
+            max_bytes=settings.store.max_input_bytes,
+            max_held=settings.store.max_inputs_held_bytes,
+        ),
     )
     dispatcher = Dispatcher(
         SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)

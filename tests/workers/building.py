@@ -213,7 +213,11 @@ def bench(
         endings=endings,
         tallies=tallies,
         claim_check=ClaimCheck(lambda: ClaimStore(kept_in, "cluster/t"), max_record_bytes),
-        inputs=Inputs(lambda: DataReader(kept_in), kept_in.max_input_bytes),
+        inputs=Inputs(
+            lambda: DataReader(kept_in),
+            max_bytes=kept_in.max_input_bytes,
+            max_held=kept_in.max_inputs_held_bytes,
+        ),
     )
     return Bench(
         attempts,

@@ -60,6 +60,7 @@ def asked(
             end = await made.attempts.run(job(given), ticket)
             await made.attempts.client.close()
             assert isinstance(end, Finish | Move)
+            assert made.attempts.inputs.room.held == 0
             started = made.journal.of("started")
             assert len(started) == len(provider.asked)
             return end, provider.asked
