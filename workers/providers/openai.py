@@ -72,7 +72,8 @@ class OpenAI:
         self._by_responses = frozenset(
             alias for alias, served in provider.models.items() if served.api == RESPONSES
         )
-        project = {} if provider.project is None else {"OpenAI-Project": provider.project}
+        named = provider.project is not None and provider.auth in ("key", "none")
+        project = {"OpenAI-Project": provider.project or ""} if named else {}
         self._headers: Mapping[str, str] = {"Content-Type": "application/json", **project}
 
     def key_header(self, key: str) -> tuple[str, str]:

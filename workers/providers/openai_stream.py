@@ -23,6 +23,8 @@ _HEAD: Final = (
     "prompt_filter_results",
 )
 """What the first chunk that has it says of the whole answer."""
+_JOINED: Final = frozenset({"arguments", "data", "transcript"})
+"""Texts inside an object that come in pieces."""
 _LONGEST_LIST: Final = 1_024
 """Most choices, and most tool calls of one, that are believed."""
 
@@ -147,6 +149,8 @@ class _Choice:
             raise TypeError(f"{name} is no text")
         elif isinstance(value, list) and isinstance(self.fields.get(name), list):
             self.fields[name] = [*self.fields[name], *value]
+        elif isinstance(value, dict) and isinstance(self.fields.get(name), dict):
+            self.fields[name] = _merged(self.fields[name], value)
         else:
             self.fields[name] = value
 
@@ -190,6 +194,15 @@ def _add_to_call(call: dict[str, Any], piece: dict[str, Any]) -> None:
                 function.name = _text(inner["name"])
         elif key != "index" and inner is not None:
             call[key] = inner
+
+
+def _merged(told: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Speech, or a function called the old way: texts that come in pieces, beside what is fixed."""
+    whole = {**told, **{name: value for name, value in more.items() if value is not None}}
+    for name in _JOINED & told.keys() & more.keys():
+        if isinstance(told[name], str) and isinstance(more[name], str):
+            whole[name] = told[name] + more[name]
+    return whole
 
 
 def _text(value: Any) -> str:

@@ -100,6 +100,12 @@ class TestRequests:
         assert ADAPTER.key_header("sk-1") == ("Authorization", "Bearer sk-1")
         assert "Authorization" not in asked({"prompt": "Why?"}).headers
 
+    @pytest.mark.parametrize(("auth", "sent"), [("key", "p"), ("none", "p"), ("google", None)])
+    def test_a_project_of_another_cloud_stays_here(self, auth: Any, sent: str | None) -> None:
+        adapter = OpenAI(ProviderSettings(project="p", auth=auth))
+        headers = adapter.request(work(), ServedModel(name="m")).headers
+        assert headers.get("OpenAI-Project") == sent
+
     def test_a_request_shows_no_prompt_when_it_is_printed(self) -> None:
         assert "MARKER" not in repr(asked({"prompt": "MARKER"}))
 

@@ -82,6 +82,24 @@ def test_choices_in_any_order_are_told_as_they_come(said: list[tuple[int, str]])
         assert (answer.body["choices"][index]["message"]["content"] or "") == told
 
 
+def test_speech_and_a_function_called_the_old_way_are_joined() -> None:
+    parts = [
+        choice(0, audio={"id": "a", "transcript": "Be"}, function_call={"name": "f"}),
+        choice(0, audio={"data": "QQ==", "transcript": "cause."}),
+        choice(0, audio={"data": "Qg==", "expires_at": 7}, function_call={"arguments": '{"x'}),
+        choice(0, function_call={"arguments": '": 1}', "name": None}),
+        choice(0, "stop"),
+    ]
+    message = assembled(ChatAssembler(1), parts)[0].body["choices"][0]["message"]
+    assert message["audio"] == {
+        "id": "a",
+        "transcript": "Because.",
+        "data": "QQ==Qg==",
+        "expires_at": 7,
+    }
+    assert message["function_call"] == {"name": "f", "arguments": '{"x": 1}'}
+
+
 @pytest.mark.parametrize("details", [7, "x", [1], {"cached_tokens": "x"}, {"cached_tokens": -1}])
 @pytest.mark.parametrize("name", ["prompt_tokens_details", "completion_tokens_details"])
 def test_details_of_a_usage_that_are_none_do_not_stop_an_answer(name: str, details: Any) -> None:
