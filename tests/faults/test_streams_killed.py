@@ -8,11 +8,13 @@ from random import Random
 import pytest
 
 from broker.log.embedded import Running
+from tests.faults.deployment import wait_until
 from tests.faults.process_faults import WORKER, kill
 from tests.faults.rig import Rig, fault_settings, rigged
 from tests.faults.streamed import expect_same_texts
 
 KILLS = 2
+CUTS = 8
 
 
 @pytest.fixture
@@ -28,6 +30,9 @@ def rig(kafka: Running, prefix: str, tmp_path: Path) -> Iterator[Rig]:
 def test_workers_killed_and_calls_cut_in_the_middle_of_streams(rig: Rig) -> None:
     chance, simulator = Random(11), rig.deployment.simulator
 
+    def cuts() -> int:
+        return int(simulator.served("azure")["azure"]["outcomes"].get("cut_streams", 0))
+
     def killed() -> None:
         for _ in range(KILLS):
             time.sleep(chance.uniform(0.5, 1.0))
@@ -36,7 +41,7 @@ def test_workers_killed_and_calls_cut_in_the_middle_of_streams(rig: Rig) -> None
 
     def cut() -> None:
         simulator.set_faults("azure", {"cut_streams": 0.2, "malformed": 0.05})
-        time.sleep(2.0)
+        wait_until(lambda: cuts() >= CUTS, 40, "the cloud cuts streams")
         simulator.clear_faults()
 
     rig.trial(killed)
