@@ -7,7 +7,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -17,7 +17,7 @@ from broker.log.units import Unit
 from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.dispatch import Dispatcher
-from workers.ends import End, Finish, Rest
+from workers.ends import End, Finish, Move, Rest
 from workers.job import Arrival, Job, JobState, UnreadableWork
 from workers.leaving import RELOCATE_EVERY_S, Leaving
 from workers.settling import Settling
@@ -59,6 +59,7 @@ class Answering:
         self._budget = parts.budget
         self._committer = parts.committer
         self._breaker = parts.attempts.breaker
+        self._allowance = parts.attempts.allowance
         self._running: dict[Job, asyncio.Task[End]] = {}
         self._bad: deque[UnreadableWork] = deque()
         self._leaving = Leaving(parts.attempts)
@@ -143,6 +144,8 @@ class Answering:
         if any(self._dispatcher.waiting.values()) and self._breaker.state(now) != "closed":
             again = self._breaker.opens_again_at(now)
             times.append(min(again or math.inf, now + RELOCATE_EVERY_S))
+        if math.isfinite(self._allowance.soonest_s):
+            times.append(now + min(self._allowance.soonest_s, RELOCATE_EVERY_S))
         due = min((at for at in times if at is not None), default=None)
         if due is not None:
             # Without room nothing can be done about it; then a commit calls us, or at last this.
@@ -165,23 +168,25 @@ class Answering:
             self._units.append(self._settling.unreadable(record))
 
     def _start_jobs(self, now: float) -> None:
-        dispatcher = self._dispatcher
+        dispatcher, allowance = self._dispatcher, self._allowance
         room = self._room()
-        waiting = dispatcher.waiting
-        while room > 0 and any(waiting.values()):
+        may_start = allowance.at(now)
+        while room > 0 and any(dispatcher.waiting.values()):
             ticket = Ticket.ask(self._breaker, now)
             if ticket is None:
                 self._relocate(now)
                 return
-            job = dispatcher.next_job()
+            job = dispatcher.next_job(may_start)
             if job is None:
                 ticket.unheard()
+                self._move(self._leaving.while_limited(dispatcher.waiting_in, now), now)
                 return
             room -= 1
             self._backlog.started(job.lane)
             if not self._may_call(job, now):
                 ticket.unheard()
                 continue
+            allowance.take(job, now)
             task = self._loop.create_task(self._attempts.run(job, ticket))
             self._running[job] = task
             task.add_done_callback(partial(self._ran, job, ticket))
@@ -202,8 +207,11 @@ class Answering:
 
     def _relocate(self, now: float) -> None:
         """The breaker lets no call out: what waits goes where it can be done, if anywhere."""
-        held = list(self._dispatcher.held())
-        for job, move in self._leaving.while_off(held, now):
+        self._move(self._leaving.while_off(self._dispatcher.held, now), now)
+
+    def _move(self, moves: Iterable[tuple[Job, Move]], now: float) -> None:
+        """Hand over what need not wait here, as far as there is room."""
+        for job, move in moves:
             self._dispatcher.remove(job)
             self._backlog.started(job.lane)
             self._end(job, move, now)
@@ -217,6 +225,8 @@ class Answering:
         self._dispatcher.ended(job)
         # Only `dropped` and `finish` cancel: nothing may come of this job here any more.
         error = None if task.cancelled() else task.exception()
+        # Of a call that was cut off nobody knows what it used.
+        self._allowance.ended(job, time.time(), called=task.cancelled() or error is not None)
         if task.cancelled() or job.state is JobState.GONE:
             job.state = JobState.GONE
             self._backlog.ended(job.lane, job.size)
@@ -224,9 +234,9 @@ class Answering:
             self._release(job)
             self._units.append(self._settling.broke(job, error, time.time()))
         else:
-            now = time.time()
-            self._hear(task.result(), now)
-            self._end(job, task.result(), now)
+            now, end = time.time(), task.result()
+            self._hear(end, now)
+            self._end(job, end, now)
         self._pump_soon()
 
     def _hear(self, end: End, now: float) -> None:

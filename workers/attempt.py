@@ -23,6 +23,7 @@ from workers.job import Job
 from workers.moving import Mover
 from workers.noting import Notes
 from workers.providers.dialect import Answer, CannotExpressError
+from workers.quota_keeping import Allowance
 from workers.tallies import Tallies
 from workers.ticket import Ticket
 
@@ -54,6 +55,7 @@ class Attempts:
     tallies: Tallies
     claim_check: ClaimCheck
     inputs: Inputs
+    allowance: Allowance
 
     async def run(self, job: Job, ticket: Ticket) -> End:
         """Call the provider once; what it says of the provider's health is said to `ticket`."""
@@ -78,10 +80,13 @@ class Attempts:
             job.calls = attempt  # also when it was cancelled while its start was written
             self.notes.ended(job, "stop", CallResult(time.time() - began), code)
             raise
+        self.allowance.heard(job, result, time.time())
         job.provider_s += result.seconds
         if result.answer is None:
             return self._failed(job, result, ticket)
-        ticket.succeeded(time.time())
+        now = time.time()
+        ticket.succeeded(now)
+        self.tallies.recent.answered(result.first_token_s, result.usage.output_tokens, now)
         self.tallies.speed.measured(job.lane, job.work.weight, result.seconds)
         if result.first_token_s is not None:
             self.tallies.first_token(job.lane, result.first_token_s)
@@ -187,12 +192,24 @@ class Attempts:
         failure = replace(failure, alone=not is_able(chosen))
         jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
         step = next_step(failure, self.rules, now=now, jitter=jitter)
+        if step.spent and ticket.spent(now):
+            self._tell_spent(failure)
         if step.unhealthy:
             ticket.failed(now)
         if step.action is Action.MOVE:
             # Once more, for the route to tell the whole reason.
             chosen = self.mover.choose(job, step.why, now)
         return self._follow(job, result, step, chosen, now)
+
+    def _tell_spent(self, failure: Failure) -> None:
+        """To the operator, once until it answers again."""
+        self.tallies.spent()
+        get_logger(provider=self.provider).error(
+            "provider_spent",
+            why=named(failure),
+            then="its work moves to other providers; it is tried again every 1 to 10 minutes",
+            mend="Raise the quota or pay at the provider, or take it out of the settings.",
+        )
 
     def _follow(
         self, job: Job, result: CallResult, step: Step, chosen: Decision | NoDecision, now: float

@@ -1,13 +1,17 @@
 """What runs next. Pure: it takes `now`, keeps queues, and knows no clock, loop or network.
 
-Work waits in a queue by lane, first come first served; `broker.core.slots` says which lane the next
-free slot goes to. Work that failed here rests until its next try and holds no slot meanwhile; then
-it goes to the front of its lane. The queues are bounded by whoever adds: `workers.backlog`.
+Work waits in a queue by lane, first come first served among what may start: the oldest of each
+model is asked for, so that a model that has to wait keeps no other waiting. `broker.core.slots`
+says which lane the next free slot goes to. Work that failed here rests until its next try and holds
+no slot meanwhile; then it goes to the front of its lane. The queues are bounded by whoever adds:
+`workers.backlog`.
 """
 
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from heapq import merge
 from itertools import count
 from typing import Final
 
@@ -24,7 +28,7 @@ class Dispatcher:
 
     def __init__(self, rules: SlotRules) -> None:
         self._slots = SlotSharing(rules)
-        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in LANES}
+        self._queues: dict[Lane, dict[str, deque[Job]]] = {lane: {} for lane in LANES}
         self._counts: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._weights: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._resting: list[tuple[float, int, Job]] = []
@@ -50,7 +54,7 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """Calls under way."""
-        return self._slots.rules.total - self._slots.free
+        return self._slots.busy
 
     @property
     def slots(self) -> int:
@@ -67,27 +71,52 @@ class Dispatcher:
         """Nothing waits and nothing rests."""
         return not self._resting_count and not any(self._counts.values())
 
+    def resize(self, slots: int) -> None:
+        """So many calls may run at once from now on; those that run are left to end."""
+        self._slots.resize(replace(self._slots.rules, total=slots))
+
     def add(self, job: Job) -> None:
         """Take in a new job."""
+        job.order = next(self._order)
         self._queue(job, front=False)
         self._weights[job.lane] += job.work.weight
         if job.work.deadline is not None:
             heapq.heappush(self._deadlines, (job.work.deadline, next(self._order), job))
 
-    def next_job(self) -> Job | None:
-        """The job that gets a slot now, which it then holds until `ended`; None when none may."""
-        lane = self._slots.next_lane(self._counts)
-        if lane is None:
-            return None
-        queue = self._queues[lane]
-        job = queue.popleft()
-        while job.state is not JobState.WAITING:
-            job = queue.popleft()
-        self._counts[lane] -= 1
-        self._weights[lane] -= job.work.weight
-        job.state = JobState.RUNNING
-        self._slots.started(lane)
-        return job
+    def next_job(self, may_start: Callable[[Job], bool] | None = None) -> Job | None:
+        """The job that gets a slot now, which it then holds until `ended`; None when none may.
+
+        `may_start` is asked for the oldest of each model in the lanes that have a free slot.
+        """
+        waiting: dict[Lane, int] = self._counts
+        while (lane := self._slots.next_lane(waiting)) is not None:
+            job = self._first(lane, may_start)
+            if job is not None:
+                self._counts[lane] -= 1
+                self._weights[lane] -= job.work.weight
+                job.state = JobState.RUNNING
+                self._slots.started(lane)
+                return job
+            waiting = {**waiting, lane: 0}
+        return None
+
+    def _first(self, lane: Lane, may_start: Callable[[Job], bool] | None) -> Job | None:
+        """Take the oldest job of a lane that may start out of its queue."""
+        heads = []
+        queues = self._queues[lane]
+        for model, queue in list(queues.items()):
+            while queue and queue[0].state is not JobState.WAITING:
+                queue.popleft()
+            if queue:
+                heads.append(queue[0])
+            else:
+                del queues[model]
+        if len(heads) > 1:
+            heads.sort(key=_by_order)
+        for job in heads:
+            if may_start is None or may_start(job):
+                return queues[job.work.model].popleft()
+        return None
 
     def ended(self, job: Job) -> None:
         """The job gives its slot back."""
@@ -128,9 +157,10 @@ class Dispatcher:
 
     def _sweep(self, lane: Lane) -> None:
         """Let go of removed jobs now and then: a lane that starts nothing would keep them all."""
-        queue = self._queues[lane]
-        if len(queue) > 2 * self._counts[lane] + _SLACK:
-            self._queues[lane] = deque(_in_state(queue, JobState.WAITING))
+        queues = self._queues[lane]
+        if sum(map(len, queues.values())) > 2 * self._counts[lane] + _SLACK:
+            for model, queue in queues.items():
+                queues[model] = deque(_in_state(queue, JobState.WAITING))
         if len(self._resting) > 2 * self._resting_count + _SLACK:
             self._resting = [entry for entry in self._resting if entry[2].state is JobState.RESTING]
             heapq.heapify(self._resting)
@@ -163,17 +193,27 @@ class Dispatcher:
 
     def held(self) -> Iterator[Job]:
         """Every waiting and resting job, lane by lane, oldest first; collect before changing."""
-        for queue in self._queues.values():
-            yield from _in_state(queue, JobState.WAITING)
+        for lane in LANES:
+            yield from self.waiting_in(lane)
         yield from _in_state((entry[2] for entry in self._resting), JobState.RESTING)
+
+    def waiting_in(self, lane: Lane) -> Iterator[Job]:
+        """Every job that waits for a slot in a lane, oldest first; collect before changing."""
+        queues = self._queues[lane].values()
+        return _in_state(merge(*queues, key=_by_order), JobState.WAITING)
 
     def _queue(self, job: Job, *, front: bool) -> None:
         job.state = JobState.WAITING
         self._counts[job.lane] += 1
+        queue = self._queues[job.lane].setdefault(job.work.model, deque())
         if front:
-            self._queues[job.lane].appendleft(job)
+            queue.appendleft(job)
         else:
-            self._queues[job.lane].append(job)
+            queue.append(job)
+
+
+def _by_order(job: Job) -> int:
+    return job.order
 
 
 def _in_state(jobs: Iterable[Job], state: JobState) -> Iterator[Job]:

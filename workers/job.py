@@ -8,6 +8,7 @@ from broker.core.prices import NOTHING, Cost
 from broker.records.incoming import Headers
 from broker.records.work import Work
 from workers.answer_stream import AnswerStream
+from workers.taken import Taken
 
 
 class JobState(Enum):
@@ -53,6 +54,10 @@ class Job:
     """The next call repeats one that failed here, so that it needs the budget's leave."""
     last_failure: str = ""
     """What the last call failed of, in words for the route."""
+    order: int = 0
+    """Its place among those that came to this process."""
+    taken: Taken | None = None
+    """What of the provider's limits the call under way has taken."""
     stream: AnswerStream | None = None
     """Where the pieces of the call under way go, when it brings any."""
 

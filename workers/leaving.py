@@ -1,17 +1,20 @@
 """Jobs that may not be called here now: who takes them instead, if anyone."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
 from typing import Final
 
+from broker.core.lanes import LANES, Lane
 from broker.core.retries import backoff
-from broker.core.routing import Decision
+from broker.core.routing import Decision, Reason
 from workers.attempt import Attempts
 from workers.ends import Move, Rest, is_able
 from workers.job import Job
+from workers.quota_keeping import estimated
 
 RELOCATE_EVERY_S: Final = 0.25
-"""While the breaker lets nothing out, what waits is offered to other providers this often."""
+"""While nothing may go out here, what waits is offered to other providers this often."""
 
 
 class Leaving:
@@ -30,20 +33,55 @@ class Leaving:
         jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
         return Rest(now + backoff(job.calls_here + 1, self._attempts.rules, jitter))
 
-    def while_off(self, jobs: Iterable[Job], now: float) -> Iterator[tuple[Job, Move]]:
+    def while_off(
+        self, held: Callable[[], Iterable[Job]], now: float
+    ) -> Iterator[tuple[Job, Move]]:
         """Those of the waiting jobs that can be done elsewhere while the breaker lets none out.
 
         They are chosen one at a time, as each choice changes what the next one finds.
         """
-        if now - self._offered_at < RELOCATE_EVERY_S:
+        if not self._is_time(now):
             return
-        self._offered_at = now
         again = self._attempts.breaker.opens_again_at(now)
         because = "is being tried again" if again is None else f"is off for {again - now:.1f} s"
-        for job in jobs:
+        for job in list(held()):
             move = self._move(job, because, now)
             if move is not None:
                 yield job, move
+
+    def while_limited(
+        self, waiting_in: Callable[[Lane], Iterable[Job]], now: float
+    ) -> Iterator[tuple[Job, Move]]:
+        """Those that would wait for quota longer than their lane may, and need not elsewhere.
+
+        Light prompts are taken to come first, then each lane after the one before it.
+        """
+        allowance, mover = self._attempts.allowance, self._attempts.mover
+        if not isfinite(allowance.soonest_s) or not self._is_time(now):
+            return  # it is slots that they wait for
+        requests, tokens = 0, 0.0
+        for lane in LANES:
+            nobody: set[tuple[str, str | None]] = set()
+            for job in list(waiting_in(lane)):
+                work = job.work
+                requests += 1
+                tokens += estimated(work)
+                wait = allowance.wait_behind(work.model, requests, tokens, now)
+                if wait <= mover.wait_limit(lane) or (work.model, work.provider) in nobody:
+                    continue
+                because = f"has no quota for {wait:.1f} s"
+                move = self._move(job, because, now)
+                if move is None or move.to.reason is Reason.LEAST_WAIT:
+                    nobody.add((work.model, work.provider))
+                    continue
+                requests, tokens = requests - 1, tokens - estimated(work)
+                yield job, move
+
+    def _is_time(self, now: float) -> bool:
+        if now - self._offered_at < RELOCATE_EVERY_S:
+            return False
+        self._offered_at = now
+        return True
 
     def _move(self, job: Job, because: str, now: float) -> Move | None:
         chosen = self._attempts.mover.choose(job, because, now)

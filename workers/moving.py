@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from broker.core.capabilities import lacking
+from broker.core.lanes import Lane
 from broker.core.needs import needs_of
 from broker.core.provider_view import ProviderView
 from broker.core.routing import Decision, NoDecision, Request, RoutingRules, choose
@@ -27,6 +28,10 @@ class Mover:
         self._rules = rules
         self._reports = reports
         self._view = ProviderView(now)
+
+    def wait_limit(self, lane: Lane) -> float:
+        """How long a prompt of this lane may wait at one provider while another could take it."""
+        return self._rules.wait_limits[lane]
 
     def choose(self, job: Job, because: str, now: float) -> Decision | NoDecision:
         """The next provider, or why there is none. `because` follows this provider's name."""

@@ -36,6 +36,7 @@ from workers.job import Job, UnreadableWork
 from workers.moving import Mover
 from workers.noting import Notes
 from workers.providers.registry import adapter_for
+from workers.quota_keeping import Allowance
 from workers.streaming import Publisher, Streams
 from workers.tallies import Tallies
 
@@ -104,13 +105,14 @@ def build_worker(
     provider: str,
     shapes: Shapes,
     *,
+    worker: str,
     journal: CallJournal,
     publisher: Publisher,
     committer: Committer,
     metrics: WorkerMetrics,
     reports: Reports,
 ) -> Worker:
-    """Wire a provider's worker together; inside the event loop."""
+    """Wire a provider's worker together; inside the event loop. `worker` is its name."""
     given, bounds = settings.provider(provider), settings.worker
     endings = Endings(
         deployment_of(settings, provider, shapes),
@@ -130,6 +132,9 @@ def build_worker(
     tallies = Tallies(metrics)
     streams = Streams(publisher, provider, bounds.chunk_every_ms / 1000, tallies)
     notes = Notes(provider, journal, bounds.journal_before_call, streams, endings, tallies)
+    dispatcher = Dispatcher(
+        SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
+    )
     attempts = Attempts(
         provider=provider,
         client=client,
@@ -153,9 +158,7 @@ def build_worker(
             max_bytes=settings.store.max_input_bytes,
             max_held=settings.store.max_inputs_held_bytes,
         ),
-    )
-    dispatcher = Dispatcher(
-        SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
+        allowance=Allowance(worker, given, dispatcher, time.time()),
     )
     backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
     parts = Parts(attempts, dispatcher, backlog, RetryBudget(bounds.retry_budget), committer)

@@ -79,13 +79,14 @@ class WorkerProcess:
             self._settings,
             self._provider,
             shapes,
+            worker=self._name,
             journal=CallJournal(producer, self._names.calls, shapes.partitions[self._names.calls]),
             publisher=publisher,
             committer=writer,
             metrics=self._metrics,
             reports=states.snapshot,
         )
-        self._writer, self._worker = writer, worker
+        self._writer, self._worker, self._states = writer, worker, states
         self._intake = self._make_intake(shapes.partitions[self._names.work(self._provider)])
         ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
         port = await ops.start(self._settings.ops.host, self._settings.ops.port)
@@ -136,7 +137,7 @@ class WorkerProcess:
                 dropped=lambda gone: self._life.on_loop(answering.dropped, gone),
                 flush=self._writer.flush,
                 failed=self._life.fail_from_thread,
-                rebalanced=lambda event, count: metrics.rebalances.labels(event).inc(count),
+                rebalanced=partial(self._rebalanced, partitions),
                 metadata_unreadable=metrics.metadata_unreadable.inc,
             ),
         )
@@ -149,7 +150,9 @@ class WorkerProcess:
             worker.dispatcher,
             worker.attempts.breaker,
             worker.attempts.tallies,
+            worker.attempts.allowance,
             lambda: self._intake.lag,
+            self._states.snapshot,
         )
         reporting = Reporting(subject, states.publish)
         tasks = [self._loop.create_task(reporting.run()), self._loop.create_task(self._beat())]
@@ -188,6 +191,13 @@ class WorkerProcess:
             attempts.tallies.stands(worker.dispatcher, breaker, self._writer.pending)
             worker.answering.pump()
             await asyncio.sleep(BEAT_S)
+
+    def _rebalanced(self, of: int, event: str, count: int) -> None:
+        """On the reading thread: the limits are shared by the partitions that are ours now."""
+        self._metrics.rebalances.labels(event).inc(count)
+        ours = len(self._intake.partitions)
+        assigned = self._worker.attempts.allowance.assigned
+        self._life.on_loop(assigned, ours, of, time.time())
 
     def _without_answer(self, unit: Unit) -> Unit:
         return self._worker.without_answer(unit)

@@ -1,5 +1,7 @@
 """A worker's metrics, with their labels looked up once, and the measured speed of its calls."""
 
+from collections import deque
+from math import ceil
 from typing import Any, Final
 
 from broker.core.lanes import LANES, Lane
@@ -10,6 +12,10 @@ from workers.dispatch import Dispatcher
 _KEPT: Final = 0.95
 """What each further call leaves standing of what was measured before: about 20 calls count."""
 _BREAKER: Final[dict[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
+
+_RECENT: Final = 500
+_RECENT_S: Final = 60.0
+_RATE_S: Final = 10.0
 
 
 class Speed:
@@ -36,6 +42,36 @@ class Speed:
         return slots * self._weight / self._seconds if self._seconds > 0 else None
 
 
+class Recent:
+    """What calls of the last minute were like, for people and routing."""
+
+    def __init__(self) -> None:
+        self._first_tokens: deque[tuple[float, float]] = deque(maxlen=_RECENT)
+        self._outputs: deque[tuple[float, int]] = deque(maxlen=_RECENT)
+
+    def answered(self, first_token_s: float | None, output_tokens: int | None, now: float) -> None:
+        """A call was answered at `now` (unix seconds)."""
+        if first_token_s is not None:
+            self._first_tokens.append((now, first_token_s))
+        if output_tokens:
+            self._outputs.append((now, output_tokens))
+
+    def first_token_s(self, share: float, now: float) -> float | None:
+        """The time to the first token that this share of calls is not above; None without any."""
+        times = sorted(seconds for at, seconds in self._first_tokens if at > now - _RECENT_S)
+        return times[max(0, ceil(share * len(times)) - 1)] if times else None
+
+    def output_tokens_s(self, now: float) -> float | None:
+        """Tokens of answers a second over the last ten seconds; None before the first one."""
+        if not self._outputs:
+            return None
+        since = now - _RATE_S
+        if len(self._outputs) == _RECENT:  # busier than it remembers
+            since = max(since, self._outputs[0][0])
+        made = sum(tokens for at, tokens in self._outputs if at > since)
+        return made / max(now - since, 0.1)
+
+
 class Tallies:
     """Counts what happens to jobs."""
 
@@ -43,6 +79,7 @@ class Tallies:
         self._metrics = metrics
         self._children: dict[tuple[Any, ...], Any] = {}
         self.speed = Speed()
+        self.recent = Recent()
 
     def called(self, lane: Lane, outcome: str, code: str, seconds: float) -> None:
         """A call ended."""
@@ -58,9 +95,9 @@ class Tallies:
         """A streamed answer took so long for each token after its first."""
         self._child(self._metrics.per_token_seconds, lane).observe(seconds)
 
-    def chunk(self, fate: str) -> None:
-        """A record of a streamed answer: `published`, `held` for want of room, or `lost`."""
-        self._child(self._metrics.chunks, fate).inc()
+    def chunks(self, fate: str, count: int = 1) -> None:
+        """Records of streamed answers: `published`, `held` for want of room, or `lost`."""
+        self._child(self._metrics.chunks, fate).inc(count)
 
     def queued(self, lane: Lane, seconds: float) -> None:
         """A prompt waited so long for its first call."""
@@ -80,6 +117,10 @@ class Tallies:
         """A retry: `paused`, `made`, or `denied` by the budget."""
         self._child(self._metrics.retries, how).inc()
 
+    def spent(self) -> None:
+        """The provider's quota or credit is used up."""
+        self._metrics.provider_spent.inc()
+
     def unreadable(self) -> None:
         """A work record that is none."""
         self._metrics.bad_work.inc()
@@ -91,6 +132,7 @@ class Tallies:
         for lane in LANES:
             self._child(metrics.in_flight, lane).set(running[lane])
             self._child(metrics.waiting, lane).set(dispatcher.waiting[lane])
+        metrics.concurrency_limit.set(dispatcher.slots)
         metrics.breaker_open.set(_BREAKER[breaker])
         metrics.writer_pending.set(pending)
 

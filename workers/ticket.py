@@ -33,6 +33,10 @@ class Ticket:
         if self._first_word():
             self._breaker.failed(self._number, now)
 
+    def spent(self, now: float) -> bool:
+        """Quota or credit is used up; True when that is news."""
+        return self._first_word() and self._breaker.spent(self._number, now)
+
     def unheard(self) -> None:
         """The call said nothing about the provider's health, or was never made."""
         if self._first_word():

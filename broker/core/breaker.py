@@ -6,6 +6,9 @@
        │                      └───── a probe failed ─────┘  │
        └──────────────── enough probes succeeded ───────────┘
 
+A provider whose quota or credit is spent (`spent`) is stopped at once, for `spent_s` and longer
+each time: nothing works there until somebody acts.
+
 Only outcomes that speak about the provider's health are recorded: a refusal of one prompt says
 nothing, and neither does 429, which asks for patience and is answered with it. The caller passes
 the time in; results of calls that began before the last transition are not counted in half-open.
@@ -36,6 +39,9 @@ class BreakerRules:
     """Open time doubles with each failed probe, up to this."""
     probes: int = 2
     """Calls at once while half-open, and successes that close it."""
+    spent_s: float = 60.0
+    spent_cap_s: float = 600.0
+    """As `open_s` and `open_cap_s`, for a provider that is spent."""
 
     def __post_init__(self) -> None:
         sound = (
@@ -45,6 +51,7 @@ class BreakerRules:
             and self.in_a_row > 0
             and 0 < self.open_s <= self.open_cap_s
             and self.probes > 0
+            and 0 < self.spent_s <= self.spent_cap_s
         )
         if not sound:
             raise ValueError(f"these breaker rules can never work: {self}")
@@ -54,8 +61,9 @@ class Breaker:
     """One provider's breaker, as one worker sees it.
 
     Ask `allows(now)` before a call and pass its ticket back with the outcome: every ticket must
-    come back through exactly one of `succeeded`, `failed`, `unheard` (the call said nothing about
-    the provider's health, such as a 400 or a cancelled call), or half-open runs out of probes.
+    come back through exactly one of `succeeded`, `failed`, `spent`, `unheard` (the call said
+    nothing about the provider's health, such as a 400 or a cancelled call), or half-open runs out
+    of probes.
     """
 
     __slots__ = (
@@ -67,6 +75,7 @@ class Breaker:
         "_row",
         "_rules",
         "_slices",
+        "_spent",
         "_state",
         "_turn",
         "_won",
@@ -83,6 +92,12 @@ class Breaker:
         self._opens_again_at = 0.0
         self._out = 0  # probes under way
         self._won = 0
+        self._spent = False
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it was stopped for want of quota or credit, and has not answered since."""
+        return self._spent
 
     def state(self, now: float) -> BreakerState:
         """The state now; an open breaker whose time is over is half-open."""
@@ -123,7 +138,9 @@ class Breaker:
         if ticket != self._turn:
             return
         if self._state == "half_open":
-            self._open_s = min(self._rules.open_cap_s, self._open_s * 2)
+            rules = self._rules
+            cap = rules.spent_cap_s if self._spent else rules.open_cap_s
+            self._open_s = min(cap, self._open_s * 2)
             self._go("open", now)
             return
         self._row += 1
@@ -134,6 +151,18 @@ class Breaker:
             total >= rules.least and self._bad >= rules.failure_rate * total
         ):
             self._go("open", now)
+
+    def spent(self, ticket: int, now: float) -> bool:
+        """Quota or credit is used up; True when this is news."""
+        if ticket != self._turn:
+            return False
+        if self._spent:
+            self.failed(ticket, now)
+            return False
+        self._spent = True
+        self._open_s = self._rules.spent_s
+        self._go("open", now)
+        return True
 
     def unheard(self, ticket: int) -> None:
         """The call said nothing about the provider's health; its place is free again."""
@@ -150,6 +179,7 @@ class Breaker:
             self._opens_again_at = now + self._open_s
         elif state == "closed":
             self._open_s = self._rules.open_s
+            self._spent = False
 
     def _count(self, now: float, *, good: int, bad: int) -> None:
         number = now * _SLICES // self._rules.window_s

@@ -40,6 +40,9 @@ QUICK: Final = 0.07
 WAIT_S: Final = 0.1
 HOLD_S: Final = 20.0
 CUT: Final = 0.9
+OVERLOADED: Final = 0.25
+"""The share of late calls that were answered with 503, from which on it is overload."""
+_OVERLOAD_WEIGHT: Final = 0.1
 PROBE_S: Final = 60.0
 _CHECKED: Final = 0.7
 _CHECKED_FIRST: Final = 0.5
@@ -86,6 +89,7 @@ class ConcurrencyLimit:
         self._growths = self._holds = self._mild = 0
         self._refused_at, self._ceiling = now - HOLD_S, 2 * most
         self._full_since = now
+        self._overload = 0.0
         # Of a check: what was found, the ratio before, and the limit to go back to.
         self._found, self._before, self._back = float(self.limit), 1.0, self.limit
 
@@ -98,6 +102,7 @@ class ConcurrencyLimit:
         line = self._times.expected(model, tokens)
         expected = seconds if line is None else line * self._scale
         self._throughput.ended(expected, now)
+        self._overload *= 1 - _OVERLOAD_WEIGHT
         call = Ended(seconds, expected, begun.in_flight, model, tokens)
         if begun.window >= self._changed_in:
             self._latest.append(call)
@@ -110,11 +115,20 @@ class ConcurrencyLimit:
             self._judge(self._window, now)
 
     def refused(self, begun: Begun, now: float, *, counted: bool = True) -> None:
-        """The provider has too many calls, as it says; `counted` when it is their number."""
+        """The provider has too many calls, as it says; `counted` when it is their number.
+
+        Else it is a 503, which may have other reasons: it counts when many calls meet one.
+        """
+        if not counted:
+            self._overload += (1 - self._overload) * _OVERLOAD_WEIGHT
+            if self._overload < OVERLOADED:
+                return
+            self._overload = 0.0
         self._refused_at = now
         if begun.window < self._changed_in:
             return  # it began before the last cut, which was for the same
-        self._ceiling = min(self.limit, begun.in_flight) if counted else self.limit
+        limit = round(self._found) if self.phase is Phase.CHECK else self.limit
+        self._ceiling = min(self.limit, begun.in_flight) if counted else limit
         found = max(1, int(self._ceiling * CUT))
         if self.phase is Phase.STARTUP:
             self._check(found, 1.0, found, now, share=_CHECKED_FIRST)
@@ -193,7 +207,7 @@ class ConcurrencyLimit:
         self._scale *= ratio
         self._found *= ratio
         quick = (1 - max(QUICK, window.doubt)) * min(1.0, self._before)
-        if ratio < quick and self.limit > 1:
+        if ratio < quick and window.waited_s < -WAIT_S:
             self._check(self._found, 1.0, self._back, now)
             return
         self.phase = Phase.STEADY

@@ -74,6 +74,11 @@ class SlotSharing:
         return self._running
 
     @property
+    def busy(self) -> int:
+        """Slots in use; more than there are for a while after `resize` made them fewer."""
+        return self._busy
+
+    @property
     def free(self) -> int:
         """Slots nobody uses."""
         return max(0, self._rules.total - self._busy)
@@ -88,11 +93,13 @@ class SlotSharing:
         None while anything waits means: no slot is free that the waiting ones may use.
         """
         rules, running = self._rules, self._running
+        light_waits = bool(waiting.get("light"))
+        # Others may hold more than their part while a smaller limit is new: light has its own.
+        own = self._busy < rules.total or self._others > rules.total - rules.kept_for_light
+        if light_waits and own and running["light"] < rules.kept_for_light:
+            return "light"
         if self._busy >= rules.total:
             return None
-        light_waits = bool(waiting.get("light"))
-        if light_waits and running["light"] < rules.kept_for_light:
-            return "light"
         if self._others >= rules.total - rules.kept_for_light:
             return "light" if light_waits else None
         if waiting.get("batch") and self._batch_is_due():

@@ -68,6 +68,9 @@ class ProviderSettings(Section):
     max_in_flight: PositiveInt = 64
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
+    tokens_counted: Literal["used", "reserved"] = "used"
+    """What of a call counts for its limit of tokens: what it used in the end, or what it asked to
+    be allowed (input and longest answer), of which the provider gives nothing back."""
     adaptive: bool = True
     """Find out how many calls at once it can take, up to `max_in_flight`."""
     connect_s: PositiveFloat = 5.0

@@ -144,6 +144,13 @@ class WorkerMetrics(_Common):
         self.breaker_open = self._gauge(
             "weighbridge_breaker_state", "0 closed, 1 half-open, 2 open."
         )
+        self.concurrency_limit = self._gauge(
+            "weighbridge_concurrency_limit_calls", "Calls that may be under way at once now."
+        )
+        self.provider_spent = self._counter(
+            "weighbridge_provider_spent_total",
+            "Times the provider was stopped because its quota or credit is used up.",
+        )
         self.metadata_unreadable = self._counter(
             "weighbridge_commit_metadata_unreadable_total",
             "Commit metadata that could not be read, so its work counts as not done.",

@@ -39,6 +39,7 @@ from workers.job import Job, Place
 from workers.moving import Mover
 from workers.noting import Notes
 from workers.providers.openai import OpenAI
+from workers.quota_keeping import Allowance
 from workers.streaming import Streams
 from workers.tallies import Tallies
 
@@ -182,6 +183,7 @@ def bench(
     max_record_bytes: int = 900_000,
     store: str | StoreSettings = "",
     models: Mapping[str, str] | None = None,
+    provider: ProviderSettings | None = None,
 ) -> Bench:
     """A worker of azure that calls `url`, beside google and coreweave; inside the event loop."""
     journal, metrics = Journal(), WorkerMetrics()
@@ -191,6 +193,10 @@ def bench(
     endings = Endings(deployment(), dict.fromkeys(served, Prices(1.0, 2.0)), served)
     tallies, chunks = Tallies(metrics), Chunks()
     streams = Streams(chunks, "azure", CHUNK_EVERY_S, tallies)
+    dispatcher = Dispatcher(SlotRules(slots))
+    given = provider or ProviderSettings(max_in_flight=slots)
+    allowance = Allowance("azure-0", given, dispatcher, time.time())
+    allowance.assigned(PLAN.total, PLAN.total, time.time())
     attempts = Attempts(
         provider="azure",
         client=ProviderClient(
@@ -218,6 +224,7 @@ def bench(
             max_bytes=kept_in.max_input_bytes,
             max_held=kept_in.max_inputs_held_bytes,
         ),
+        allowance=allowance,
     )
     return Bench(
         attempts,
@@ -225,7 +232,7 @@ def bench(
         chunks,
         metrics,
         Backlog(max_records=10_000, max_bytes=10_000_000),
-        Dispatcher(SlotRules(slots)),
+        dispatcher,
         budget or RetryBudget(0.5, floor=1_000),
         reports,
     )

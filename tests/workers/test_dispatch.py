@@ -166,7 +166,8 @@ TestDispatcher.settings = settings(max_examples=150, stateful_step_count=60, dea
 
 
 def held_inside(dispatcher: Dispatcher) -> int:
-    queues = dispatcher._queues.values()  # noqa: SLF001 - what it keeps alive
+    lanes = dispatcher._queues.values()  # noqa: SLF001 - what it keeps alive
+    queues = [queue for lane in lanes for queue in lane.values()]
     return sum(map(len, queues)) + len(dispatcher._resting)  # noqa: SLF001 - as above
 
 
