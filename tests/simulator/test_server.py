@@ -188,7 +188,7 @@ def test_what_does_not_exist_is_not_found() -> None:
         assert (await server.ask("GET", "/openai/v1/chat/completions")).status == 405
         assert (await server.ask("GET", "/livez")).body == b"ok\n"
         models = (await server.ask("GET", "/google/v1/models")).json()["data"]
-        assert [model["id"] for model in models] == ["gemini-3-flash", "gemini-3-pro"]
+        assert {"gemini-3-flash", "gemini-3-pro"} <= {model["id"] for model in models}
 
     run(check)
 

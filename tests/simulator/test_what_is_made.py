@@ -108,7 +108,7 @@ def test_every_schema_gets_json(schema: dict[str, Any], seed: int) -> None:
     assert orjson.loads(orjson.dumps(made(schema, seed))) is not Ellipsis
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.recursive(
         st.none() | st.text() | st.integers(),
