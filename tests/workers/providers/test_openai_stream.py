@@ -1,10 +1,7 @@
 """Streams cut anywhere give the same answer, and one that is not whole gives none."""
 
-import contextlib
-import itertools
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +9,8 @@ from hypothesis import strategies as st
 from broker.settings.providers import ProviderSettings
 from tests.workers.building import work
 from tests.workers.local_provider import DONE, USAGE, chunk
-from workers.providers import event_stream
+from tests.workers.providers.stream_joining import split_at
 from workers.providers.dialect import Answer, CutStreamError, ErrorReply, MalformedReplyError
-from workers.providers.event_stream import EventStream
 from workers.providers.openai import OpenAI
 from workers.providers.openai_stream import ChatAssembler
 
@@ -31,10 +27,6 @@ WHOLE = b"".join(
         DONE,
     )
 )
-NAMES = (
-    *("choices", "delta", "index", "content", "tool_calls", "function", "arguments", "name", "x"),
-    *("finish_reason", "usage", "error", "logprobs", "role", "refusal"),
-)
 TEXT = "Grüße an die 世界 🎈"
 
 
@@ -43,11 +35,6 @@ def assembled(parts: list[bytes], wanted: int = 1) -> Answer:
     for part in parts:
         assembler.feed(part)
     return assembler.answer()
-
-
-def split_at(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
 def choice(index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -253,48 +240,3 @@ class TestFailures:
     ) -> None:
         with pytest.raises(MalformedReplyError):
             assembled([chunk("x"), choice(0, delta), choice(0, {"content": "y"}, "stop"), DONE])
-
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
-            lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(NAMES),
-                    inner,
-                    max_size=4,
-                )
-            ),
-            max_leaves=25,
-        )
-    )
-    def test_no_chunk_whatever_breaks_it_in_another_way(self, data: Any) -> None:
-        choices = data if isinstance(data, list) else [data]
-        for event in (data, {"choices": choices}, {"choices": [{"index": 0, "delta": data}]}):
-            with contextlib.suppress(CutStreamError, ErrorReply, MalformedReplyError):
-                assembled([b"data: " + orjson.dumps(event) + b"\n\n", chunk("x", "stop")])
-
-
-class TestEvents:
-    def test_an_event_that_never_ends_is_not_kept_for_ever(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(event_stream, "MAX_EVENT_BYTES", 1_000)
-        for part in (b"data: " + b"x" * 100, b"data: " + b"x" * 100 + b"\n", b"data:\n" * 90):
-            events = EventStream()
-
-            def endless(part: bytes = part, events: EventStream = events) -> None:
-                for _ in range(50):
-                    events.feed(part)
-
-            with pytest.raises(MalformedReplyError) as caught:
-                endless()
-            assert caught.value.code == "answer_too_large"
-
-    def test_what_is_not_data_is_skipped(self) -> None:
-        events = EventStream()
-        data = b": hi\n\nevent: x\nretry: 5\n\ndata\n\ndata:a\ndata: b\n\ndata:  c\n\nodd: 1\n\n"
-        assert events.feed(data) == [b"", b"a\nb", b" c"]
-
-    def test_an_unfinished_last_event_is_dropped(self) -> None:
-        assert EventStream().feed(b"data: a\n") == []
