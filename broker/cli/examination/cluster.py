@@ -46,15 +46,9 @@ def examine_cluster(settings: Settings) -> Iterator[Finding]:
     yield from _limits(client, next(iter(known.brokers)), settings)
     yield from _topics(settings, config)
     names = TopicNames(settings.kafka.prefix)
-    try:
-        # Once more: a broker hears of new topics a moment later than the controller that made them.
-        topics = client.list_topics(timeout=REACH_S).topics
-    except KafkaException as error:
-        yield _silent(kafka_error(error, doing="asking for the topics", where=where), where)
-        return
-    if names.prompts in topics:
-        yield from _clock(client, names.prompts, len(topics[names.prompts].partitions))
-    yield from examine_groups(client, settings, topics)
+    if names.prompts in known.topics:
+        yield from _clock(client, names.prompts, len(known.topics[names.prompts].partitions))
+    yield from examine_groups(client, settings, known.topics)
 
 
 def _silent(error: WeighbridgeError, where: str) -> Finding:

@@ -1,5 +1,6 @@
 """The consumer groups: who reads the prompts and the work, and how much waits for them."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from broker.log.topic_names import TopicNames
 from broker.settings import Settings
 
 REQUEST_S = 5.0
+STARTING_S = 5.0
+_AGAIN_S = 0.2
 _MEND = "Run `weighbridge up`, or `weighbridge {}` on its own."
 
 
@@ -31,7 +34,7 @@ def examine_groups(
     if not there:
         return
     try:
-        members = _members(client, list(there))
+        members = _members_soon(client, list(there))
         waiting = {
             group: _waiting(client, group, topic, len(topics[topic].partitions))
             for group, (_, topic) in there.items()
@@ -51,6 +54,18 @@ def _found(what: str, members: int, waiting: int) -> Finding:
     if waiting:
         return problem(what, f"Nobody reads: {records}.", _MEND.format(what))
     return warning(what, "Nobody reads; nothing waits.", _MEND.format(what))
+
+
+def _members_soon(client: AdminClient, groups: list[str]) -> dict[str, int]:
+    """As `_members`; a broker that has just started does not know its groups for some seconds."""
+    ends = time.monotonic() + STARTING_S
+    while True:
+        try:
+            return _members(client, groups)
+        except KafkaException:
+            if time.monotonic() > ends:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _members(client: AdminClient, groups: list[str]) -> dict[str, int]:
