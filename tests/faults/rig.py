@@ -1,6 +1,6 @@
 """A deployment under load with its oracle, as every fault test uses it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +88,11 @@ def rigged(
     rate: float = RATE,
     pin: str | None = None,
     fields: Mapping[str, Any] | None = None,
+    kinds: Sequence[Mapping[str, Any]] = ({},),
 ) -> Iterator[Rig]:
     """A deployment that is up, with a load ready to begin and a reader that reads already."""
     with deployed(settings, folder) as deployment, Answers(deployment.settings) as answers:
-        traffic = Traffic(deployment.settings, rate=rate, pin=pin, fields=fields)
+        traffic = Traffic(deployment.settings, rate=rate, pin=pin, fields=fields, kinds=kinds)
         try:
             yield Rig(deployment, traffic, answers)
         finally:

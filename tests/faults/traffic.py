@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -31,10 +31,15 @@ class Traffic:
         seed: int = 0,
         pin: str | None = None,
         fields: Mapping[str, Any] | None = None,
+        kinds: Sequence[Mapping[str, Any]] = ({},),
     ) -> None:
-        """Every other prompt is pinned to `pin`, where one is given; all have these `fields`."""
+        """Every other prompt is pinned to `pin`, where one is given; all have these `fields`.
+
+        The fields of `kinds` are given to one prompt after the other, in turn.
+        """
         self._settings = settings
         self._fields = fields or {}
+        self._kinds = kinds
         self._rate = rate
         self._pin = pin
         self._random = Random(seed)
@@ -117,5 +122,6 @@ class Traffic:
         if self._pin is not None and number % 2:
             fields = {"provider": self._pin, **fields}
         usual = {"prompt": WORDS * words, "max_output_tokens": output}
-        sender.send(identity, {**usual, **self._fields, **fields})
+        kind = self._kinds[number % len(self._kinds)]
+        sender.send(identity, {**usual, **self._fields, **kind, **fields})
         return identity
