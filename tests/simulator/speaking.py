@@ -1,4 +1,4 @@
-"""A simulator whose clouds speak four dialects, in a thread, for clients that block."""
+"""A simulator whose clouds speak every dialect, in a thread, for clients that block."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,13 @@ from workers.simulator.remote import RemoteSimulator
 from workers.simulator.server import SimulatorServer
 
 KEY = "the-only-key"
-DIALECTS = {"openai": "openai", "azure": "azure", "google": "gemini", "coreweave": "vllm"}
+DIALECTS = {
+    "openai": "openai",
+    "azure": "azure",
+    "google": "gemini",
+    "coreweave": "vllm",
+    "own": "ollama",
+}
 CHAT, IMAGE, VECTOR = "chat-1", "image-1", "vector-1"
 PREDICTED = "text-embedding-005"
 """A name for which google-genai asks by `predict`; names with `gemini` it asks by embedContent."""
@@ -38,7 +44,7 @@ class Speaking:
 
 
 def four_dialects(**cloud: Any) -> Settings:
-    """Settings of four clouds, each with its own dialect and all else the same."""
+    """Settings of clouds with a dialect each and all else the same."""
     given = {**QUICK, "per_picture_s": 0.0, "api_key": KEY, "dimensions": 256, **cloud}
     models = dict.fromkeys(NAMES)
     return load_settings(

@@ -30,6 +30,7 @@ class Way:
 
 CHATTED = {"model": CHAT, **MESSAGES, "max_tokens": 60}
 STREAMED = {**CHATTED, "stream": True}
+OLLAMA = {"model": CHAT, **MESSAGES, "options": {"num_predict": 60}}
 WAYS = {
     "openai": Way("openai", "/openai/v1/chat/completions", CHATTED),
     "openai-stream": Way("openai", "/openai/v1/chat/completions", STREAMED, streamed=True),
@@ -48,6 +49,8 @@ WAYS = {
     "gemini-stream": Way(
         "google", f"{VERTEX}:streamGenerateContent?alt=sse", {**CONTENT, **MOST}, streamed=True
     ),
+    "ollama": Way("own", "/own/api/chat", {**OLLAMA, "stream": False}),
+    "ollama-stream": Way("own", "/own/api/chat", OLLAMA, streamed=True),
     "vllm": Way("coreweave", "/coreweave/v1/chat/completions", CHATTED),
     "vllm-stream": Way("coreweave", "/coreweave/v1/chat/completions", STREAMED, streamed=True),
 }
@@ -89,6 +92,7 @@ def test_an_answer_that_is_cut_is_shorter_and_not_counted(clouds: Speaking, way:
     clouds.remote.clear_faults()
     assert len(cut) < len(ask(clouds, way))
     assert b"[DONE]" not in cut
+    assert b'"done":true' not in cut
     assert b'"STOP"' not in cut
     assert b"response.completed" not in cut
 
@@ -107,6 +111,8 @@ def read(reply: bytes, way: Way) -> None:
     if way.path.endswith(":streamGenerateContent") or not way.streamed:
         orjson.loads(body)
     for event in body.replace(b"\r\n", b"\n").split(b"\n"):
+        if event.startswith(b"{"):
+            orjson.loads(event)
         if event.startswith(b"data: ") and not event.endswith(b"[DONE]"):
             orjson.loads(event.removeprefix(b"data: "))
 
@@ -132,6 +138,7 @@ def test_a_slow_answer_is_whole_all_the_same(clouds: Speaking, way: Way) -> None
         b'"status":"completed"',
         b'"total_tokens"',
         b'"finish_reason":"stop"',
+        b'"done":true',
     )
     joined = slow.replace(b"\r\n8\r\n", b"")
     assert any(end in joined for end in ends)

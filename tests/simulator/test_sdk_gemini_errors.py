@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from google import genai
 from google.genai import errors, types
 
 from tests.simulator.speaking import CHAT, IMAGE, KEY, Speaking
@@ -84,6 +85,18 @@ def test_a_wrong_token_is_not_let_in(clouds: Speaking) -> None:
         ask(clouds, key="another")
     assert (met.value.code, met.value.status) == (401, "UNAUTHENTICATED")
     assert met.value.details["error"]["details"][0]["reason"] == "ACCESS_TOKEN_TYPE_UNSUPPORTED"
+
+
+def test_a_key_of_the_express_mode_is_let_in(clouds: Speaking) -> None:
+    options = types.HttpOptions(base_url=f"{clouds.url}/google", client_args={"verify": False})
+    for key in (KEY, "another"):
+        with genai.Client(vertexai=True, api_key=key, http_options=options) as client:
+            if key == KEY:
+                assert client.models.generate_content(model=CHAT, contents=HELLO).text
+                continue
+            with pytest.raises(errors.ClientError) as met:
+                client.models.generate_content(model=CHAT, contents=HELLO)
+            assert met.value.code == 401
 
 
 def test_a_model_that_is_not_there_is_not_found(clouds: Speaking) -> None:

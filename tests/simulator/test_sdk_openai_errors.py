@@ -82,6 +82,23 @@ def test_a_wrong_key_is_not_let_in(clouds: Speaking, form: str) -> None:
         client.models.list()
 
 
+def test_a_token_of_entra_is_let_in_as_a_key_is(clouds: Speaking) -> None:
+    for token in (KEY, "another"):
+        client = openai.AzureOpenAI(
+            azure_endpoint=f"{clouds.url}/azure",
+            api_version="2024-10-21",
+            azure_ad_token=token,
+            max_retries=0,
+            http_client=plain(),
+        )
+        with client:
+            if token == KEY:
+                assert client.chat.completions.create(model=CHAT, messages=HELLO).choices
+                continue
+            with pytest.raises(openai.AuthenticationError):
+                client.chat.completions.create(model=CHAT, messages=HELLO)
+
+
 @ALL_FORMS
 def test_a_model_that_is_not_there_is_not_found(clouds: Speaking, form: str) -> None:
     met = refused(form, clouds, model="nobody")

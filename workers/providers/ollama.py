@@ -140,6 +140,8 @@ class Ollama:
             error.code = CONCURRENCY_LIMIT
         elif "does not support" in said:
             error.code = "unsupported_operation"
+        elif "exceeds the context length" in said or "exceeds maximum context length" in said:
+            error.code = "context_length_exceeded"
         return error
 
     def limits(self, headers: Mapping[str, str]) -> LimitsSeen | None:

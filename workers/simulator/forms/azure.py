@@ -91,6 +91,7 @@ class AzureForms(OpenAIForms):
         for name, given in (("requests", head.requests), ("tokens", head.tokens)):
             if given is not None:
                 found.update(limit_headers(name, given, str(-int(-given.reset_s // 1))))
+                found[f"x-ratelimit-renewalperiod-{name}"] = "60"
         return found
 
     def error(self, route: Route | None, problem: Problem) -> ErrorForm:

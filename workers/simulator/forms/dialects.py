@@ -5,6 +5,7 @@ from typing import Final
 
 from workers.simulator.forms.azure import AzureForms
 from workers.simulator.forms.gemini import GeminiForms
+from workers.simulator.forms.ollama import OllamaForms
 from workers.simulator.forms.openai import OpenAIForms
 from workers.simulator.forms.shape import Forms, Place
 from workers.simulator.forms.vllm import VllmForms
@@ -14,6 +15,7 @@ DIALECTS: Final[Mapping[str, Callable[[Place], Forms]]] = {
     "azure": AzureForms,
     "gemini": GeminiForms,
     "vllm": VllmForms,
+    "ollama": OllamaForms,
 }
 
 
