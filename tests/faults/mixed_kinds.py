@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlparse
@@ -56,6 +56,12 @@ def mixed_settings(bootstrap: str, prefix: str, store: Path) -> Settings:
         simulator={"speed": 10.0, "clouds": dict.fromkeys(_SERVED, _CLOUD)},
         store={"url": store.as_uri()},
     )
+
+
+def streams_of(ids: Iterable[str]) -> set[str]:
+    """Those of the traffic's prompts that asked for a stream: ids end with their number."""
+    numbers = ((identity, int(identity.rpartition("-")[2])) for identity in ids)
+    return {i for i, number in numbers if KINDS[number % len(KINDS)].get("stream")}
 
 
 def expect_whole_answers(settings: Settings) -> Counter[str]:

@@ -1,6 +1,7 @@
 """What a reader of the chunks makes of each prompt, against its completion."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from broker.core.chunk_reading import ChunkReader, Step
@@ -59,8 +60,10 @@ def completions(settings: Settings) -> dict[str, Completion]:
         }
 
 
-def expect_same_texts(settings: Settings, *, unfinished: int) -> dict[str, Streamed]:
-    """Each answer that succeeded is what its chunks say.
+def expect_same_texts(
+    settings: Settings, *, unfinished: int, of: Collection[str] | None = None
+) -> dict[str, Streamed]:
+    """Each answer that succeeded (`of` these prompts, or of all) is what its chunks say.
 
     A worker that is killed just after a commit may leave the last records of these streams
     unwritten: at most so many are `unfinished`, and what they have is the answer's beginning.
@@ -68,7 +71,7 @@ def expect_same_texts(settings: Settings, *, unfinished: int) -> dict[str, Strea
     chunks = streamed(settings)
     not_whole = []
     for identity, done in completions(settings).items():
-        if done.status != "succeeded":
+        if done.status != "succeeded" or (of is not None and identity not in of):
             continue
         found = chunks[identity].reader
         assert done.text is not None

@@ -7,7 +7,7 @@ import pytest
 
 from broker.log.embedded import Running
 from tests.faults import process_faults
-from tests.faults.mixed_kinds import KINDS, RATE, expect_whole_answers, mixed_settings
+from tests.faults.mixed_kinds import KINDS, RATE, expect_whole_answers, mixed_settings, streams_of
 from tests.faults.rig import Rig, rigged
 from tests.faults.streamed import expect_same_texts
 
@@ -28,7 +28,9 @@ def test_every_kind_survives_kills_and_faults(kafka: Running, prefix: str, tmp_p
         rig.expect_exactly_once()
         found = expect_whole_answers(rig.deployment.settings)
         assert min(found["chat"], found["image"], found["embedding"]) > 0, found
-        expect_same_texts(rig.deployment.settings, unfinished=UNFINISHED)
+        streams = streams_of(rig.traffic.accepted)
+        assert streams
+        expect_same_texts(rig.deployment.settings, unfinished=UNFINISHED, of=streams)
 
 
 def _end_faults(rig: Rig) -> None:
