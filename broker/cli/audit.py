@@ -121,8 +121,8 @@ def _notes(result: "AuditResult") -> list[str]:
         notes.append(f"What the {counts['calls_without_end']:,} calls cut off cost is not known.")
     if counts["calls_of_unknown_cost"]:
         notes.append(
-            f"The cost of {counts['calls_of_unknown_cost']:,} calls is not known, and left out: "
-            "`weighbridge config check` names models without prices."
+            f"The cost of {counts['calls_of_unknown_cost']:,} calls is not known and left out: "
+            "they gave no whole answer, or have no price (`weighbridge config check` names those)."
         )
     if counts["cost_estimated"]:
         notes.append("Some costs are estimates: those providers did not tell what was used.")

@@ -73,7 +73,8 @@ def _completed(call: EndedCall) -> tuple[Usage, bool]:
     guessed = usage.input_tokens is None
     if guessed:
         usage = replace(usage, input_tokens=call.counted_input)
-    if usage.output_tokens is None and call.received_tokens:
+    # A stream's first usage may count the prompt only.
+    if not usage.output_tokens and call.received_tokens:
         return replace(usage, output_tokens=call.received_tokens), True
     return usage, guessed
 

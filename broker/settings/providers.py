@@ -26,6 +26,7 @@ class ServedModel(Section):
     lacks: frozenset[Lack] = frozenset()
     """Prompts that need one of these go to another provider, or are refused before any call."""
     context_tokens: PositiveInt | None = None
+    """The longest prompt, in tokens; longer ones go elsewhere, or are refused before any call."""
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
     usd_per_million_input: NonNegativeFloat | None = None

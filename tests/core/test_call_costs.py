@@ -70,6 +70,10 @@ class TestCalls:
         cut = call(Usage(90, 20), received_tokens=30, transport=Transport.STREAM_CUT, status=200)
         assert told(spent_by(cut, TWO)) == (130e-6, True)
 
+    def test_a_usage_of_the_prompt_only_does_not_make_the_answer_free(self) -> None:
+        cut = call(Usage(90, 0), received_tokens=30, transport=Transport.STREAM_CUT, status=200)
+        assert told(spent_by(cut, TWO)) == (150e-6, True)
+
     @pytest.mark.parametrize("status", [302, 400, 401, 429, 500, 503])
     def test_an_error_costs_nothing(self, status: int) -> None:
         assert spent_by(call(status=status, code="x"), UNKNOWN).cost == NOTHING
