@@ -64,9 +64,9 @@ class Leaving:
             nobody: set[tuple[str, str | None]] = set()
             for job in list(waiting_in(lane)):
                 work = job.work
+                wait = allowance.wait_behind(work.model, requests, tokens, now)
                 requests += 1
                 tokens += estimated(work)
-                wait = allowance.wait_behind(work.model, requests, tokens, now)
                 if wait <= mover.wait_limit(lane) or (work.model, work.provider) in nobody:
                     continue
                 because = f"has no quota for {wait:.1f} s"
