@@ -15,8 +15,9 @@ from broker.records.work import Work
 from workers.answer_stream import AnswerStream
 from workers.tallies import Tallies
 
-FULL_PAUSE_S: Final = 0.1
-"""After the publisher took nothing, it is asked again so late."""
+LOOK_S: Final = 0.1
+"""After the publisher took nothing, it is asked again so late; and so late it is heard of what was
+written, when nothing else is to be done."""
 KEEP_S: Final = 10.0
 """How long what is left of an ended stream is kept for a publisher that takes nothing."""
 
@@ -62,7 +63,12 @@ class Streams:
             self._publisher.partition_of(work.id),
             self,
         )
-        stream.started()
+        if self._full:
+            # Behind what an earlier call of the same prompt may still hold: a reader goes by order.
+            self._holding[stream] = None
+        else:
+            stream.started()
+        self._arm(LOOK_S)
         return stream
 
     def publish(self, stream: AnswerStream, value: bytes, headers: list[tuple[str, bytes]]) -> bool:
@@ -86,12 +92,13 @@ class Streams:
                 return
             self._is_full()
         self._holding[stream] = None
-        self._arm(FULL_PAUSE_S if self._full else self._every_s)
+        self._arm(LOOK_S if self._full else self._every_s)
 
     def ended(self, stream: AnswerStream) -> None:
         """A stream is over: what it holds goes out now, or as soon as it is taken."""
-        self._holding.pop(stream, None)
-        stream.shows = False
+        if not self._full:
+            self._holding.pop(stream, None)
+            stream.shows = False
         self.came(stream)
 
     def close(self) -> None:
@@ -103,6 +110,7 @@ class Streams:
     def _turn(self) -> None:
         self._timer = None
         self._full = False
+        self._publisher.serve()  # first: what is written but not heard of takes room
         for stream in list(self._holding):
             if not stream.flush():
                 self._is_full()
@@ -113,11 +121,8 @@ class Streams:
         if self._published:
             self._tallies.chunks("published", self._published)
             self._published = 0
-        waiting = self._publisher.serve()
-        if self._holding:
-            self._arm(FULL_PAUSE_S if self._full else self._every_s)
-        elif waiting:
-            self._arm(FULL_PAUSE_S)
+        if self._holding or self._publisher.serve():
+            self._arm(LOOK_S)
 
     def _is_full(self) -> None:
         self._full = True
