@@ -123,6 +123,7 @@ def test_keys_and_addresses_of_providers(settings: Settings) -> None:
     assert found["provider sound"]["level"] == found["key of sound"]["level"] == "ok"
     assert found["key of sound"]["text"] == "set by env:SOUND_KEY"
     assert "their-name" in found["settings of sound"]["text"]
+    assert "costs is not known" in found["providers.sound.models.chat-small"]["text"]
     assert found["key of shown"]["level"] == "warning"
     assert found["key of signed-in"]["level"] == "ok"
     assert found["providers.keyless.models"]["level"] == "warning"
@@ -131,6 +132,12 @@ def test_keys_and_addresses_of_providers(settings: Settings) -> None:
     assert found["key of keyless"]["level"] == "warning"
     assert "no-such-host.invalid is not known" in found["provider keyless"]["text"]
     assert found["providers"]["text"] == "the simulator stands in for stood-in"
+
+
+def test_a_table_of_prices_that_cannot_be_used_is_a_problem() -> None:
+    found = checks(load_settings(), WEIGHBRIDGE_PRICES__FILE="none.toml")
+    assert found["prices"]["level"] == "problem"
+    assert "none.toml" in found["prices"]["text"]
 
 
 def test_wrong_settings_are_a_finding_and_the_rest_is_still_looked_at() -> None:

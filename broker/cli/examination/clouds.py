@@ -12,6 +12,7 @@ from broker.cli.examination.addresses import unreachable
 from broker.cli.examination.finding import Examiner, Finding, failed, ok, problem, warning
 from broker.records.errors import UsageError
 from broker.settings import ProviderSettings, Settings
+from broker.settings.prices import price_tables
 from broker.settings.problems import Problem
 from broker.settings.secrets import REFERENCES
 from workers.credentials import credential_for
@@ -42,6 +43,10 @@ def examine_providers(settings: Settings, doubts: Sequence[Problem]) -> Iterator
         yield ok(f"settings of {name}", _settings(given))
         if name not in simulated:
             yield _credential(name, given, adapter, doubts)
+    try:
+        price_tables(settings)
+    except UsageError as error:
+        yield failed("prices", error)
     for doubt in doubts:
         section, _, rest = doubt.place.partition(".")
         name, _, field = rest.partition(".")
