@@ -41,6 +41,10 @@ def set_(  # noqa: PLR0917 - typer makes an option of each
     tokens_per_minute: Annotated[
         int | None, typer.Option(min=0, help="0: without this limit.")
     ] = None,
+    each_model: Annotated[
+        bool | None,
+        typer.Option("--each-model/--together", help="Whose the limits per minute are."),
+    ] = None,
     speed: Annotated[
         float | None, typer.Option(help="Divide its latencies by this; over 0.")
     ] = None,
@@ -55,6 +59,7 @@ def set_(  # noqa: PLR0917 - typer makes an option of each
         "concurrency": concurrency,
         "requests_per_minute": requests_per_minute,
         "tokens_per_minute": tokens_per_minute,
+        "each_model": each_model,
         "speed": speed,
     }
     given = {
@@ -83,8 +88,11 @@ def _tell(found: dict[str, dict[str, Any]], *, as_json: bool) -> None:
         write_json(found)
         return
     for provider, shown in found.items():
-        words = [
-            f"{name.replace('_', ' ')} {'any' if value is None else f'{value:g}'}"
-            for name, value in shown.items()
-        ]
+        words = [f"{name.replace('_', ' ')} {_shown(value)}" for name, value in shown.items()]
         write(f"{provider}: {', '.join(words)}")
+
+
+def _shown(value: float | bool | None) -> str:
+    if value is None:
+        return "any"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"

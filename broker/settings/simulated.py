@@ -97,6 +97,9 @@ class CapacitySettings(Section):
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
     """Counted as vendors do it: tokens of the prompt and the most that the answer may have."""
+    each_model: bool = False
+    """Each model has these limits per minute for itself, as at OpenAI and Azure; else all share
+    them."""
     speed: PositiveFloat = 1.0
     """This cloud's latencies are divided by this, beside `simulator.speed`."""
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulator.speaking import CHAT, Speaking
+from tests.simulator.speaking import CHAT, IMAGE, VECTOR, Speaking
 from tests.simulator.test_sdk_openai import HELLO, client_of
 from tests.simulator.test_sdk_openai_errors import refused
 from workers.simulator.history import SECONDS, History
 from workers.simulator.minute_limits import WINDOW_S, MinuteLimits
 
 GAPS = st.one_of(st.floats(0.0, 3.0), st.floats(10.0, 70.0))
-ARRIVALS = st.lists(st.tuples(GAPS, st.integers(0, 400)), min_size=1, max_size=200)
+ARRIVALS = st.lists(st.tuples(GAPS, st.integers(0, 400)), min_size=1, max_size=80)
 
 
 @settings(deadline=None)
@@ -101,6 +101,15 @@ def test_the_call_beyond_the_requests_of_a_minute_is_told_when_to_come_back(
     clouds.remote.set_capacity("openai", requests_per_minute=None)
     with client_of("openai", clouds.url) as client:
         client.chat.completions.create(model=CHAT, messages=HELLO)
+
+
+def test_each_model_may_have_the_limits_for_itself(clouds: Speaking) -> None:
+    clouds.remote.set_capacity("openai", requests_per_minute=1, each_model=True)
+    with client_of("openai", clouds.url) as client:
+        for model in (IMAGE, VECTOR):
+            client.chat.completions.create(model=model, messages=HELLO)
+        with pytest.raises(openai.RateLimitError):
+            client.chat.completions.create(model=IMAGE, messages=HELLO)
 
 
 def test_tokens_count_the_most_that_an_answer_may_have(clouds: Speaking) -> None:

@@ -56,7 +56,8 @@ class Cloud:
         self._writer = Writer(own, settings, prose)
         self.capacity = self._first_capacity()
         self.slots = Slots(self.capacity.slots, self.capacity.queue, longest_wait_s=LONGEST_WAIT_S)
-        self.limits = MinuteLimits(None, None)
+        # By model, or of all under the empty name: as many as there are models.
+        self._limits: dict[str, MinuteLimits] = {}
         self._apply()
 
     def clear_faults(self) -> None:
@@ -106,7 +107,8 @@ class Cloud:
         if most is not None and self.slots.in_use + self.slots.waiting >= most:
             self.served.refuse()
             raise too_many(asked.model)
-        refused = None if self.limits.none else self.limits.admit(tokens, now)
+        limits = self._limits_of(asked.model)
+        refused = None if limits.none else limits.admit(tokens, now)
         if refused is not None:
             self.served.refuse()
             raise Problem(
@@ -122,9 +124,10 @@ class Cloud:
 
     def head(self, request_id: str, model: str, now: float, spilled_to: str | None) -> Head:
         """What the headers of a reply may tell."""
-        if self.limits.none:
+        limits = self._limits_of(model)
+        if limits.none:
             return Head(request_id, model, spilled_to=spilled_to)
-        requests, tokens = self.limits.left(now)
+        requests, tokens = limits.left(now)
         return Head(request_id, model, requests, tokens, spilled_to)
 
     def answer(
@@ -157,6 +160,15 @@ class Cloud:
         details = Details(model=model, limit=most, asked=max(tokens, most + 1))
         return Problem(What.TOO_LONG, details=details)
 
+    def _limits_of(self, model: str) -> MinuteLimits:
+        capacity = self.capacity
+        name = model if capacity.each_model and model in self.models else ""
+        found = self._limits.get(name)
+        if found is None:
+            found = MinuteLimits(capacity.requests_per_minute, capacity.tokens_per_minute)
+            self._limits[name] = found
+        return found
+
     def _first_capacity(self) -> CapacitySettings:
         own = {name: getattr(self._own, name) for name in CapacitySettings.model_fields}
         if self._settings.fast:
@@ -166,8 +178,9 @@ class Cloud:
     def _apply(self) -> None:
         capacity, settings = self.capacity, self._settings
         self.slots.resize(capacity.slots, capacity.queue)
-        self.limits.requests = capacity.requests_per_minute
-        self.limits.tokens = capacity.tokens_per_minute
+        for limits in self._limits.values():
+            limits.requests = capacity.requests_per_minute
+            limits.tokens = capacity.tokens_per_minute
         speed = settings.speed * capacity.speed
         self._latency = latency_model(self._own, speed, fast=settings.fast)
 
