@@ -25,6 +25,11 @@ _DRAIN_S: Final = 20.0
 _QUIET: Final = ("started", "ready", "stopping", "stopped")
 
 
+def worker_name(provider: str = PROVIDER, slot: int = 0) -> str:
+    """The child's name of one worker among several."""
+    return f"{WORKER}-{provider}-{slot}"
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One topic prefix with its topics and settings. Nothing runs in it by itself."""
@@ -59,7 +64,10 @@ class Deployment:
             )
         (port,) = free_ports(1)
         environment |= {"WEIGHBRIDGE_OPS__HOST": _HOST, "WEIGHBRIDGE_OPS__PORT": str(port)}
-        arguments = ("worker", PROVIDER) if name == WORKER else (name,)
+        arguments = (name,)
+        if name.startswith(WORKER):
+            provider, _, slot = name.removeprefix(f"{WORKER}-").rpartition("-")
+            arguments = (WORKER, provider or PROVIDER, "--slot", slot if provider else "0")
         return ChildSpec(name, arguments, f"http://{_HOST}:{port}/readyz", environment)
 
     def _tell(self, event: ChildEvent) -> None:
@@ -90,8 +98,11 @@ async def made_deployment(
     *,
     provider: Mapping[str, Any] | None = None,
     simulator: Mapping[str, Any] | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Deployment:
     """Topics under a prefix, and a settings file for one provider; all else has its default.
+
+    `more` are further sections, or others instead of these.
 
     The stand-in plays the provider, with `provider` as further settings of it; with `simulator`,
     which is the section of that name, the simulator does.
@@ -108,7 +119,7 @@ async def made_deployment(
     else:
         (simulator_port,) = free_ports(1)
         sections["simulator"] = {"url": f"http://{_HOST}:{simulator_port}", **simulator}
-    config = site.write_settings(prefix, sections)
+    config = site.write_settings(prefix, {**sections, **(more or {})})
     settings = load_settings(config)
     await asyncio.to_thread(apply_topics, settings, admin_config(settings))
     return Deployment(site, settings, config, simulator_port)

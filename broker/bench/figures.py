@@ -33,6 +33,8 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("in_flight_10000", "MB", 500, "lower", "one worker with 10,000 calls in flight"),
     Figure("first_token_added_ms", "ms", 25, "lower", "prompt due to its first piece read, 50/s"),
     Figure("stream_cpu_us_per_chunk", "us", 25, "lower", "assembling and publishing, in a worker"),
+    Figure("quota_error", "%", 2, "lower", "worst minute of two workers, off a limit of 600/min"),
+    Figure("failover_p95_ratio", "x", 3, "lower", "light with one provider down, to usual"),
     Figure("light_p95_ratio", "x", 2, "lower", "light beside heavy at 120%, to light alone"),
 )
 BY_NAME: Final = {figure.name: figure for figure in FIGURES}

@@ -23,6 +23,11 @@ class Pace:
     in_flight: int
     lanes_alone_s: float
     lanes_beside_s: float
+    quota_s: float
+    quota_window_s: int
+    """A limit per minute is judged over all stretches of so many seconds."""
+    usual_s: float
+    down_s: float
     quick: bool = False
 
 
@@ -41,6 +46,10 @@ FULL: Final = Pace(
     in_flight=10_000,
     lanes_alone_s=12.0,
     lanes_beside_s=15.0,
+    quota_s=75.0,
+    quota_window_s=60,
+    usual_s=15.0,
+    down_s=60.0,
 )
 QUICK: Final = Pace(
     runs=1,
@@ -57,5 +66,9 @@ QUICK: Final = Pace(
     in_flight=1_000,
     lanes_alone_s=4.0,
     lanes_beside_s=6.0,
+    quota_s=20.0,
+    quota_window_s=10,
+    usual_s=5.0,
+    down_s=8.0,
     quick=True,
 )

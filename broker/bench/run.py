@@ -7,6 +7,7 @@ from typing import Final
 
 from broker.bench.backlogs import classifier_rate, worker_rate
 from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
+from broker.bench.failover import failover_ratio
 from broker.bench.figures import BY_NAME, Measured
 from broker.bench.kill import kill_recovery
 from broker.bench.lanes import light_ratios
@@ -14,6 +15,7 @@ from broker.bench.memory import memory_in_flight
 from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.profile import Profile, profiled
+from broker.bench.quotas import quota_error
 from broker.bench.site import Site, opened_site
 from broker.bench.streams import first_token_added, stream_cpu_per_chunk
 from broker.bench.whole_way import WholeWay
@@ -34,6 +36,8 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("in_flight_10000", memory_in_flight),
     ("first_token_added_ms", first_token_added),
     ("stream_cpu_us_per_chunk", stream_cpu_per_chunk),
+    ("quota_error", quota_error),
+    ("failover_p95_ratio", failover_ratio),
 )
 
 

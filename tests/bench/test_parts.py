@@ -10,6 +10,7 @@ from broker.bench.arrivals import Watch
 from broker.bench.lanes import OFFERED, SLOTS, heavy_rate, mixed, service_s
 from broker.bench.open_loop import Offered, steady
 from broker.bench.prompts import light_bodies, with_id
+from broker.bench.quotas import error_of
 from broker.bench.site import to_toml
 from broker.bench.usage import Cpu, by_thread_name, parse_stat
 
@@ -122,3 +123,9 @@ def test_threads_that_have_the_first_one_s_name_are_told_apart() -> None:
     after = {7: ("python", Cpu(3.0, 0.0)), 8: ("python", Cpu(2.0, 0.0))}
     rows = by_thread_name({}, after, 7)
     assert [name for name, _, _ in rows] == ["python (main)", "python (thread 1)"]
+
+
+def test_the_worst_minute_is_the_one_furthest_off_on_either_side() -> None:
+    assert error_of([10] * 60, 60) == (600, 0.0)
+    assert error_of([*[10] * 10, 13, *[10] * 5], 10) == (103, pytest.approx(3.0))
+    assert error_of([*[10] * 10, 13, 0, *[10] * 9], 10) == (90, pytest.approx(10.0))

@@ -43,9 +43,13 @@ class Pool:
         sender.flush(_FLUSH_S)
         sender.close()
 
+    def set_capacity(self, **given: float) -> None:
+        """Change the cloud while it runs."""
+        self.deployment.simulator.set_capacity(PROVIDER, **given)
+
     def history(self) -> list[Second]:
         """Second by second, oldest first; quiet ones in between have zeros."""
-        answer = self.deployment.simulator._ask("GET", f"served?provider={PROVIDER}&history=1")  # noqa: SLF001 - no command shows it
+        answer = self.deployment.simulator.served(PROVIDER, history=True)
         rows = {row[0]: Second(*row[:4]) for row in answer[PROVIDER]["history"]}
         if not rows:
             return []
