@@ -18,6 +18,7 @@ from workers.claim_check import ClaimCheck
 from workers.credentials import CredentialError
 from workers.endings import Endings
 from workers.ends import End, Finish, Move, Rest, is_able
+from workers.hedging import Hedging
 from workers.inputs import Inputs
 from workers.job import Job
 from workers.moving import Mover
@@ -56,6 +57,7 @@ class Attempts:
     claim_check: ClaimCheck
     inputs: Inputs
     allowance: Allowance
+    hedging: Hedging
 
     async def run(self, job: Job, ticket: Ticket) -> End:
         """Call the provider once; what it says of the provider's health is said to `ticket`."""
@@ -77,7 +79,7 @@ class Attempts:
         except BaseException as error:
             # Cancelled: the partition is another's now, or the process ends.
             code = "given_up" if isinstance(error, asyncio.CancelledError) else "internal"
-            job.calls = attempt  # also when it was cancelled while its start was written
+            job.calls = max(job.calls, attempt)  # also when cancelled before its start was written
             self.notes.ended(job, "stop", CallResult(time.time() - began), code)
             raise
         self.allowance.heard(job, result, time.time())
@@ -121,6 +123,8 @@ class Attempts:
         if deadline is not None and deadline <= time.time():
             # It passed while the journal was written: nothing is sent any more.
             return CallResult(0.0, expired=True)
+        if self.hedging.wanted(job, prepared):
+            return await self.hedging.call(job, prepared)
         listener = self.notes.listener(job, prepared, began)
         return await self.client.call(prepared, job.calls, listener)
 

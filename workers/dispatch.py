@@ -118,6 +118,10 @@ class Dispatcher:
                 return queues[job.work.model].popleft()
         return None
 
+    def beside(self, job: Job) -> None:
+        """A job that has a slot takes another one; each is given back by `ended`."""
+        self._slots.started(job.lane)
+
     def ended(self, job: Job) -> None:
         """The job gives its slot back."""
         self._slots.ended(job.lane)

@@ -56,6 +56,8 @@ class Job:
     """What the last call failed of, in words for the route."""
     order: int = 0
     """Its place among those that came to this process."""
+    heard: int | None = None
+    """The attempt that was answered, where two were under way and it was not the last."""
     taken: Taken | None = None
     """What of the provider's limits the call under way has taken."""
     stream: AnswerStream | None = None

@@ -59,8 +59,19 @@ class Notes:
         job.stream = self.streams.begin(job.work, job.calls, began)
         return job.stream.take
 
-    def ended(self, job: Job, outcome: Outcome, result: CallResult, code: str | None) -> None:
-        """A call has ended, and this follows."""
+    def ended(
+        self,
+        job: Job,
+        outcome: Outcome,
+        result: CallResult,
+        code: str | None,
+        *,
+        attempt: int | None = None,
+    ) -> None:
+        """A call has ended, and this follows; the job's last one, or the one with this attempt."""
+        number = attempt or job.heard or job.calls
+        if attempt is None:
+            job.heard = None
         work, first, each = job.work, result.first_token_s, result.per_token_s
         spent = self.endings.spent(work.model, result.ended(work.input_tokens))
         job.cost = job.cost.plus(spent.cost)
@@ -73,7 +84,7 @@ class Notes:
                 work.tenant,
                 self.provider,
                 work.model,
-                job.calls,
+                number,
                 "ended",
                 time.time(),
                 outcome=outcome,

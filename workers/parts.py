@@ -31,6 +31,7 @@ from workers.credentials import credential_for
 from workers.dispatch import Dispatcher
 from workers.endings import Deployment, Endings
 from workers.exchange import CallLimits
+from workers.hedging import Hedging
 from workers.inputs import Inputs
 from workers.job import Job, UnreadableWork
 from workers.moving import Mover
@@ -135,6 +136,9 @@ def build_worker(
     dispatcher = Dispatcher(
         SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
     )
+    allowance = Allowance(worker, given, dispatcher, time.time())
+    budget = RetryBudget(bounds.retry_budget)
+    hedge_after = None if bounds.hedge_after_ms is None else bounds.hedge_after_ms / 1000
     attempts = Attempts(
         provider=provider,
         client=client,
@@ -158,10 +162,11 @@ def build_worker(
             max_bytes=settings.store.max_input_bytes,
             max_held=settings.store.max_inputs_held_bytes,
         ),
-        allowance=Allowance(worker, given, dispatcher, time.time()),
+        allowance=allowance,
+        hedging=Hedging(hedge_after, client, notes, allowance, budget),
     )
     backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
-    parts = Parts(attempts, dispatcher, backlog, RetryBudget(bounds.retry_budget), committer)
+    parts = Parts(attempts, dispatcher, backlog, budget, committer)
     return Worker(Answering(parts), attempts, backlog, client, dispatcher, streams)
 
 

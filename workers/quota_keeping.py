@@ -71,9 +71,18 @@ class Allowance:
         self.soonest_s = min(self.soonest_s, wait)
         return False
 
-    def take(self, job: Job, now: float) -> None:
-        """The job's call starts: it has a slot."""
+    def has_room(self, job: Job, now: float) -> bool:
+        """Whether a call may start beside the one that the job has under way."""
+        if self._dispatcher.in_flight >= self._dispatcher.slots:
+            return False
+        tokens = estimated(job.work)
+        return self.quotas.wait(job.work.model, job.lane, tokens, now) <= 0
+
+    def take(self, job: Job, now: float, *, beside: bool = False) -> None:
+        """The job's call starts: it has a slot, or, `beside` another one, takes one."""
         work = job.work
+        if beside:
+            self._dispatcher.beside(job)
         tokens = estimated(work)
         begun: Begun | None = None
         if self._concurrency is not None:
@@ -109,6 +118,10 @@ class Allowance:
         elif crowded or result.status in _OVERLOADED:
             self._concurrency.refused(taken.begun, now, counted=crowded)
         self._resize()
+
+    def left(self, job: Job) -> None:
+        """One of two calls of a job gives its slot back."""
+        self._dispatcher.ended(job)
 
     def ended(self, job: Job, now: float, *, called: bool) -> None:
         """The job gives its slot back; with `called`, after a call of which nothing was heard."""

@@ -102,6 +102,9 @@ class WorkerSettings(Section):
     retry_base_s: PositiveFloat = 0.25
     retry_cap_s: PositiveFloat = 20.0
     retry_budget: Share = 0.10
+    hedge_after_ms: PositiveInt | None = None
+    """Ask a second time beside a light interactive prompt's call that has no answer by then; the
+    first answer wins and both are paid for. None: never."""
     journal_before_call: bool = True
     """Wait until the journal has the start of a call before the call goes out."""
     chunk_every_ms: Annotated[float, Field(ge=1, le=1_000)] = 20.0

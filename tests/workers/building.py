@@ -34,6 +34,7 @@ from workers.credentials import Key
 from workers.dispatch import Dispatcher
 from workers.endings import Deployment, Endings
 from workers.exchange import CallLimits
+from workers.hedging import Hedging
 from workers.inputs import Inputs
 from workers.job import Job, Place
 from workers.moving import Mover
@@ -184,6 +185,7 @@ def bench(
     store: str | StoreSettings = "",
     models: Mapping[str, str] | None = None,
     provider: ProviderSettings | None = None,
+    hedge_after_s: float | None = None,
 ) -> Bench:
     """A worker of azure that calls `url`, beside google and coreweave; inside the event loop."""
     journal, metrics = Journal(), WorkerMetrics()
@@ -197,17 +199,20 @@ def bench(
     given = provider or ProviderSettings(max_in_flight=slots)
     allowance = Allowance("azure-0", given, dispatcher, time.time())
     allowance.assigned(PLAN.total, PLAN.total, time.time())
+    budget = budget or RetryBudget(0.5, floor=1_000)
+    notes = Notes("azure", journal, wait_for_journal, streams, endings, tallies)
+    client = ProviderClient(
+        base_url=url,
+        adapter=OpenAI(ProviderSettings()),
+        limits=limits,
+        credential=Key({"Authorization": "Bearer sk-secret-marker"}),
+        models={alias: ServedModel(name=name) for alias, name in served.items()},
+        trace_headers=True,
+    )
     attempts = Attempts(
         provider="azure",
-        client=ProviderClient(
-            base_url=url,
-            adapter=OpenAI(ProviderSettings()),
-            limits=limits,
-            credential=Key({"Authorization": "Bearer sk-secret-marker"}),
-            models={alias: ServedModel(name=name) for alias, name in served.items()},
-            trace_headers=True,
-        ),
-        notes=Notes("azure", journal, wait_for_journal, streams, endings, tallies),
+        client=client,
+        notes=notes,
         breaker=Breaker(breaker or BreakerRules()),
         rules=replace(rules or RetryRules(base_s=0.01, cap_s=0.05), table=OpenAI.retries),
         mover=Mover(
@@ -225,6 +230,7 @@ def bench(
             max_held=kept_in.max_inputs_held_bytes,
         ),
         allowance=allowance,
+        hedging=Hedging(hedge_after_s, client, notes, allowance, budget),
     )
     return Bench(
         attempts,
@@ -233,6 +239,6 @@ def bench(
         metrics,
         Backlog(max_records=10_000, max_bytes=10_000_000),
         dispatcher,
-        budget or RetryBudget(0.5, floor=1_000),
+        budget,
         reports,
     )
