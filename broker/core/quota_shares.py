@@ -19,7 +19,7 @@ GRACE_S: Final = 2.0
 SILENT_S: Final = 3.0
 WANTING_S: Final = 5.0
 """Who waited for quota so lately wants all of its base."""
-LEAST: Final = 0.1
+LEAST: Final = 0.01
 """The part of its base that a worker always claims, for the first prompts that come."""
 _SPARE: Final = 1.25
 _FULL: Final = 0.999
