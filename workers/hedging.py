@@ -10,6 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from broker.core.retries import Action, RetryTable, verdict
 from broker.core.retry_budget import RetryBudget
 from broker.records.usage import Usage
 from workers.calling import CallResult, Prepared, ProviderClient
@@ -41,6 +42,7 @@ class Hedging:
     notes: Notes
     allowance: Allowance
     budget: RetryBudget
+    table: RetryTable
 
     def wanted(self, job: Job, prepared: Prepared) -> bool:
         """Whether this call may get a second one."""
@@ -54,7 +56,7 @@ class Hedging:
     async def call(self, job: Job, prepared: Prepared) -> CallResult:
         """Ask once, and once more when there is no answer in time; `job.heard` is the attempt.
 
-        Two calls that both fail are the failure of the first.
+        Two calls that both fail are the failure of the first; a refusal is final, whichever met it.
         """
         calls = [self._start(job, prepared)]
         try:
@@ -80,7 +82,7 @@ class Hedging:
         while True:
             done, _ = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             ended = [left.pop(task) for task in done]
-            winner = next((one for one in ended if one.task.result().answer is not None), None)
+            winner = next((one for one in ended if self._is_final(one.task.result())), None)
             if winner is not None or not left:
                 heard = winner or calls[0]
                 self._note_losers(job, [each for each in calls if each is not heard])
@@ -88,6 +90,13 @@ class Hedging:
                 if len(calls) > 1:
                     job.taken = heard.taken
                 return heard.task.result()
+
+    def _is_final(self, result: CallResult) -> bool:
+        """Whether no other call's answer may stand instead: an answer, or a refusal."""
+        if result.answer is not None:
+            return True
+        row = verdict(result.status, result.code, result.transport, self.table)
+        return row.action in (Action.REFUSED, Action.FAILED)
 
     async def _second(self, job: Job, prepared: Prepared, calls: list[_Call]) -> None:
         """Make the second call, when limits and budget have room and the journal takes it."""

@@ -137,7 +137,7 @@ def build_worker(
         SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
     )
     allowance = Allowance(worker, given, dispatcher, time.time())
-    budget = RetryBudget(bounds.retry_budget)
+    budget, table = RetryBudget(bounds.retry_budget), adapter_for(given).retries
     hedge_after = None if bounds.hedge_after_ms is None else bounds.hedge_after_ms / 1000
     attempts = Attempts(
         provider=provider,
@@ -148,7 +148,7 @@ def build_worker(
             base_s=bounds.retry_base_s,
             cap_s=bounds.retry_cap_s,
             max_calls=bounds.max_attempts,
-            table=adapter_for(given).retries,
+            table=table,
         ),
         mover=mover,
         endings=endings,
@@ -163,7 +163,7 @@ def build_worker(
             max_held=settings.store.max_inputs_held_bytes,
         ),
         allowance=allowance,
-        hedging=Hedging(hedge_after, client, notes, allowance, budget),
+        hedging=Hedging(hedge_after, client, notes, allowance, budget, table),
     )
     backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
     parts = Parts(attempts, dispatcher, backlog, budget, committer)

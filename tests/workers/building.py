@@ -230,7 +230,7 @@ def bench(
             max_held=kept_in.max_inputs_held_bytes,
         ),
         allowance=allowance,
-        hedging=Hedging(hedge_after_s, client, notes, allowance, budget),
+        hedging=Hedging(hedge_after_s, client, notes, allowance, budget, OpenAI.retries),
     )
     return Bench(
         attempts,

@@ -89,12 +89,23 @@ class TestTheFirstAnswerWins:
 
                 async def late_error(request: Any) -> Any:
                     await asyncio.sleep(0.5)
-                    return await says.error(400)(request)
+                    return await says.error(401)(request)
 
                 worker.provider.replies["p"] = [late_error, says.error(500)]
                 completion = await run(worker, asked())
                 assert (completion.status, completion.calls) == ("failed", 2)
-                assert ends(worker)[1].http_status == 400
+                assert {n: end.http_status for n, end in ends(worker).items()} == {1: 401, 2: 500}
+
+        on_loop(main())
+
+    def test_a_refusal_is_final_though_another_call_might_have_answered(self) -> None:
+        async def main() -> None:
+            async with running(hedge_after_s=AFTER_S) as worker:
+                refusal = says.error(400, "content_filter")
+                worker.provider.replies["p"] = [says.silent(), refusal]
+                completion = await run(worker, asked())
+                assert (completion.status, completion.calls) == ("refused", 2)
+                assert ends(worker)[1].code == LOST
 
         on_loop(main())
 
