@@ -25,10 +25,11 @@ TOPICS: Final[Mapping[str, int]] = {
     "dead_letters": 1,
 }
 _MODELS: Final = {"chat-small": {"kind": "chat", "default": True}}
-_PROVIDERS: Final = {
+PROVIDERS: Final = {
     name: {"models": {"chat-small": model}, "max_in_flight": 64, "first_byte_s": 20.0}
     for name, model in {"azure": "gpt-5-mini", "google": "gemini-3-flash"}.items()
 }
+"""As the settings have them."""
 
 
 def fault_settings(bootstrap: str, prefix: str, **more: Mapping[str, Any]) -> Settings:
@@ -37,7 +38,7 @@ def fault_settings(bootstrap: str, prefix: str, **more: Mapping[str, Any]) -> Se
         "kafka": {"bootstrap": bootstrap, "prefix": prefix, "session_timeout_s": SESSION_S},
         "topics": TOPICS,
         "models": _MODELS,
-        "providers": _PROVIDERS,
+        "providers": PROVIDERS,
         "simulator": {"speed": 10.0},
         "log": {"format": "json"},
     }
