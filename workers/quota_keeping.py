@@ -23,6 +23,13 @@ from workers.taken import Taken
 
 LONGEST_PAUSE_S: Final = 3_600.0
 """A provider that asks for a longer pause is asked again after this."""
+STUCK_S: Final = 10.0
+"""A call under way for longer than this, and than `_STUCK` times what it should take, is stuck."""
+_STUCK: Final = 4.0
+_LAG_KEPT: Final = 0.8
+"""What each look leaves of the event loop's lag: some tenths of a second of lag are gone in one."""
+_MOSTLY_OWN: Final = 0.2
+"""So much of a call's time is its provider's, however late this process was."""
 _USED_OVER_S: Final = 10.0
 _KEPT: Final = 0.95
 _TOO_MANY: Final = 429
@@ -52,7 +59,9 @@ class Allowance:
         self.most_slots = given.max_in_flight
         """Calls at once that the settings allow."""
         self._concurrency = ConcurrencyLimit(given.max_in_flight, now) if given.adaptive else None
-        self._resize()
+        self._under_way: dict[Taken, float] = {}
+        self._lag_s = 0.0
+        self._resize(now)
         self._now = now
         self._weight = self._tokens = 0.0
         self.soonest_s = math.inf
@@ -88,6 +97,9 @@ class Allowance:
         if self._concurrency is not None:
             begun = self._concurrency.began(self._dispatcher.in_flight, now)
         job.taken = Taken(self.quotas.take(work.model, job.lane, tokens, now), begun)
+        if self._concurrency is not None:
+            should = self._concurrency.expected(work.model, work.expected_output_tokens) or 0.0
+            self._under_way[job.taken] = now + max(STUCK_S, _STUCK * should)
         kept = _KEPT if self._tokens else 0.0
         self._weight = self._weight * kept + work.weight * (1 - kept)
         self._tokens = self._tokens * kept + tokens * (1 - kept)
@@ -97,6 +109,7 @@ class Allowance:
         taken, job.taken = job.taken, None
         if taken is None:
             return
+        self._under_way.pop(taken, None)
         model = job.work.model
         self._settle(taken, result, now)
         if result.limits is not None:
@@ -114,10 +127,13 @@ class Allowance:
         if result.answer is not None:
             output = result.usage.output_tokens
             length = job.work.expected_output_tokens if output is None else output
-            self._concurrency.answered(taken.begun, model, length, result.seconds, now)
+            # Time that this process was late, before it sent and before it read, says nothing of
+            # the provider.
+            own = max(result.seconds - 2 * self._lag_s, _MOSTLY_OWN * result.seconds)
+            self._concurrency.answered(taken.begun, model, length, own, now)
         elif crowded or result.status in _OVERLOADED:
             self._concurrency.refused(taken.begun, now, counted=crowded)
-        self._resize()
+        self._resize(now)
 
     def left(self, job: Job) -> None:
         """One of two calls of a job gives its slot back."""
@@ -126,7 +142,10 @@ class Allowance:
     def ended(self, job: Job, now: float, *, called: bool) -> None:
         """The job gives its slot back; with `called`, after a call of which nothing was heard."""
         taken, job.taken = job.taken, None
-        if taken is not None and not called:
+        if taken is None:
+            return
+        self._under_way.pop(taken, None)
+        if not called:
             self.quotas.give_back(taken.reservation, now)
 
     def assigned(self, partitions: int, of: int, now: float) -> None:
@@ -135,7 +154,10 @@ class Allowance:
         self.tick((), now)
 
     def tick(self, states: Iterable[ProviderState], now: float) -> None:
-        """Share the limits anew with the other workers of the pool, by what they say."""
+        """Share the limits anew with the other workers of the pool, by what they say.
+
+        Called several times a second, also for the calls that are stuck meanwhile.
+        """
         claims = [
             Claim(state.at, state.quota_base, state.quota_claimed)
             for state in states
@@ -143,6 +165,11 @@ class Allowance:
         ]
         used = self.quotas.used_share(now, _USED_OVER_S)
         self.quotas.change_share(self.share.part(now, used=used, others=claims), now)
+        self._resize(now)
+
+    def late(self, seconds: float) -> None:
+        """The event loop came so much later than it should have, at one of its regular looks."""
+        self._lag_s = max(seconds, _LAG_KEPT * self._lag_s)
 
     def wait_behind(self, model: str, requests: int, tokens: float, now: float) -> float:
         """Seconds until what stands behind so many requests and tokens may start."""
@@ -177,10 +204,17 @@ class Allowance:
             used = max(used, reserved)
         self.quotas.settle(taken.reservation, used, now)
 
-    def _resize(self) -> None:
+    def _resize(self, now: float) -> None:
+        """Calls that are stuck do not count: others must not wait until they are given up."""
         limit = self._concurrency
-        if limit is not None and limit.limit != self._dispatcher.slots:
-            self._dispatcher.resize(limit.limit)
+        if limit is None:
+            return
+        slots = limit.limit
+        if slots < self.most_slots:
+            stuck = sum(at <= now for at in self._under_way.values())
+            slots = min(slots + stuck, self.most_slots)
+        if slots != self._dispatcher.slots:
+            self._dispatcher.resize(slots)
 
 
 def estimated(work: Work) -> float:

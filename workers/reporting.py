@@ -50,7 +50,9 @@ class Reporting:
         """Look, and tell; until cancelled."""
         while True:
             self.look(time.time())
+            due = time.monotonic() + LOOK_S
             await asyncio.sleep(LOOK_S)
+            self._subject.allowance.late(max(0.0, time.monotonic() - due))
 
     def look(self, now: float) -> None:
         """Tell the state when it is time, or when it has changed so that others should know.

@@ -6,9 +6,9 @@ from broker.core.concurrency import Begun
 from broker.core.quotas import Reservation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """Of the quotas, and of the calls at once."""
+    """Of the quotas, and of the calls at once. No two are equal."""
 
     reservation: Reservation
     begun: Begun | None

@@ -15,6 +15,8 @@ without a window, and a limit that was refused is not tried again for `HOLD_S`.
              is a little above 1. A ratio much above it, one that stays, or a limit that has been
              full for `PROBE_S`: CHECK
 
+Times alone never bring the limit below `LEAST`: a provider that takes fewer says so by refusing.
+
 A ratio is believed as far as the calls' own spread lets it. What has no effect on a person's wait
 (`WAIT_S`) is no reason to call less.
 """
@@ -29,6 +31,7 @@ from broker.core.call_times import CallTimes
 from broker.core.call_window import CallWindow, Ended, Throughput
 
 START: Final = 32
+LEAST: Final = 8
 LITTLE: Final = 0.05
 """Up to this above 1 the limit may grow."""
 MUCH: Final = 0.10
@@ -44,15 +47,12 @@ OVERLOADED: Final = 0.25
 """The share of late calls that were answered with 503, from which on it is overload."""
 _OVERLOAD_WEIGHT: Final = 0.1
 PROBE_S: Final = 60.0
-_CHECKED: Final = 0.7
-_CHECKED_FIRST: Final = 0.5
+_CHECKED, _CHECKED_FIRST = 0.7, 0.5
 _FEWEST, _MOST = 16, 60
-_LATEST: Final = 16
-_NEAR: Final = 0.95
-_FULL: Final = 0.9
-_PATIENCE: Final = 4
+_LATEST, _PATIENCE = 16, 4
+_NEAR, _FULL = 0.95, 0.9
 _FEW: Final = 4
-"""A limit below this is not checked: a window with fewer calls would take too long."""
+"""Fewer are not checked: a window would take too long."""
 
 
 class Phase(Enum):
@@ -93,14 +93,19 @@ class ConcurrencyLimit:
         # Of a check: what was found, the ratio before, and the limit to go back to.
         self._found, self._before, self._back = float(self.limit), 1.0, self.limit
 
+    def expected(self, model: str, tokens: float) -> float | None:
+        """Seconds that a call with so many tokens in its answer should take; None: not known."""
+        line = self._times.expected(model, tokens)
+        return None if line is None else line * self._scale
+
     def began(self, in_flight: int, now: float) -> Begun:
         """A call begins, with so many under way, itself included."""
         return Begun(self._number, now, in_flight)
 
     def answered(self, begun: Begun, model: str, tokens: float, seconds: float, now: float) -> None:
         """It was answered whole, with so many tokens in the answer."""
-        line = self._times.expected(model, tokens)
-        expected = seconds if line is None else line * self._scale
+        known = self.expected(model, tokens)
+        expected = seconds if known is None else known
         self._throughput.ended(expected, now)
         self._overload *= 1 - _OVERLOAD_WEIGHT
         call = Ended(seconds, expected, begun.in_flight, model, tokens)
@@ -241,7 +246,8 @@ class ConcurrencyLimit:
         """This limit from now on: where it is another one, with a new window."""
         if now - self._refused_at > HOLD_S:
             self._ceiling = 2 * self.most
-        limit = max(1, min(limit, self.most))
+        least = max(1, min(LEAST, int(self._ceiling * CUT)))
+        limit = min(max(limit, least), self.most)
         if limit == self.limit:
             self._window.halve()
             return

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from broker.core.concurrency import START, ConcurrencyLimit
+from broker.core.concurrency import LEAST, START, ConcurrencyLimit
 from tests.core.provider_model import MODEL, Provider, simulate
 
 SEEDS = range(4)
@@ -130,3 +130,19 @@ def test_calls_that_take_next_to_no_time_are_not_cut_for_it() -> None:
         for one in begun:
             limit.answered(one, MODEL, 10, took, now)
     assert limit.limit == 128
+
+
+def test_times_alone_leave_some_calls_and_refusals_may_leave_one() -> None:
+    """On a machine that is busy all calls wait, and the fewer they are the more it looks so."""
+    limit, now = ConcurrencyLimit(64, 0.0), 0.0
+    for turn in range(400):
+        begun = [limit.began(number + 1, now) for number in range(limit.limit)]
+        took = 0.02 if turn % 3 else 5.0
+        now += took
+        for one in begun:
+            limit.answered(one, MODEL, 10, took, now)
+        assert limit.limit >= LEAST
+    for _ in range(40):
+        now += 1.0
+        limit.refused(limit.began(limit.limit, now), now)
+    assert limit.limit == 1
