@@ -6,6 +6,11 @@ from heapq import heappop, heappush
 from math import sqrt
 from typing import Final
 
+WAIT_S: Final = 0.1
+"""Calls that wait less than this on average may wait: no person notices."""
+PLAIN: Final = 0.5
+"""So far above 1 the latest calls need no full window to be believed."""
+_LATEST: Final = 16
 _SLOW: Final = 1.6
 _SIGMAS: Final = 2.5
 
@@ -95,6 +100,27 @@ class CallWindow:
             both + call.seconds * call.expected,
             should + call.expected**2,
         )
+
+
+@dataclass(slots=True)
+class Latest:
+    """The latest calls that began under a limit no higher than now."""
+
+    calls: deque[Ended] = field(default_factory=lambda: deque(maxlen=_LATEST))
+
+    @property
+    def usual_s(self) -> float:
+        """What one of them should have taken, on average."""
+        return sum(call.expected for call in self.calls) / len(self.calls)
+
+    @property
+    def wait_plainly(self) -> bool:
+        """Whether they alone say that there are too many."""
+        if len(self.calls) < _LATEST:
+            return False
+        expected = sum(call.expected for call in self.calls)
+        waited = sum(call.seconds for call in self.calls) - expected
+        return waited > PLAIN * expected and waited > WAIT_S * _LATEST
 
 
 class Throughput:

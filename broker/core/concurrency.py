@@ -21,14 +21,13 @@ A ratio is believed as far as the calls' own spread lets it. What has no effect 
 (`WAIT_S`) is no reason to call less.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil, sqrt
 from typing import Final
 
 from broker.core.call_times import CallTimes
-from broker.core.call_window import CallWindow, Ended, Throughput
+from broker.core.call_window import PLAIN, WAIT_S, CallWindow, Ended, Latest, Throughput
 
 START: Final = 32
 LEAST: Final = 8
@@ -36,11 +35,8 @@ LITTLE: Final = 0.05
 """Up to this above 1 the limit may grow."""
 MUCH: Final = 0.10
 """From this above 1 on it is too high."""
-PLAIN: Final = 0.5
-"""So far above 1 the latest calls need no full window to be believed."""
 QUICK: Final = 0.07
 """So far below 1, calls were measured while they waited."""
-WAIT_S: Final = 0.1
 HOLD_S: Final = 20.0
 CUT: Final = 0.9
 OVERLOADED: Final = 0.25
@@ -84,12 +80,13 @@ class ConcurrencyLimit:
         self._number = 0
         self._changed_in = 0
         self._window = CallWindow()
-        self._latest: deque[Ended] = deque(maxlen=_LATEST)
+        self._latest = Latest()
         self._throughput = Throughput()
         self._growths = self._holds = self._mild = 0
         self._refused_at, self._ceiling = now - HOLD_S, 2 * most
         self._full_since = now
         self._overload = 0.0
+        self._known = 0
         # Of a check: what was found, the ratio before, and the limit to go back to.
         self._found, self._before, self._back = float(self.limit), 1.0, self.limit
 
@@ -110,11 +107,11 @@ class ConcurrencyLimit:
         self._overload *= 1 - _OVERLOAD_WEIGHT
         call = Ended(seconds, expected, begun.in_flight, model, tokens)
         if begun.window >= self._changed_in:
-            self._latest.append(call)
+            self._latest.calls.append(call)
         if begun.window != self._number:
             return
         self._window.ended(call, begun.at, now)
-        if self.phase is not Phase.CHECK and self._plainly():
+        if self.phase is not Phase.CHECK and self._latest.wait_plainly:
             self._fell(now)
         elif len(self._window.fresh) >= min(max(self.limit, _FEWEST), _MOST):
             self._judge(self._window, now)
@@ -175,18 +172,10 @@ class ConcurrencyLimit:
         most = max(call.in_flight for call in window.fresh)
         return self.limit if most >= _FULL * self.limit else window.at_once
 
-    def _plainly(self) -> bool:
-        """Whether the latest calls alone say that there are too many."""
-        latest = self._latest
-        if len(latest) < _LATEST:
-            return False
-        seconds, expected = sum(c.seconds for c in latest), sum(c.expected for c in latest)
-        return seconds > (1 + PLAIN) * expected and seconds - expected > WAIT_S * _LATEST
-
     def _fell(self, now: float) -> None:
         """Far fewer than before are served at once, or everything takes longer."""
-        usual = sum(call.expected for call in self._latest) / _LATEST
-        found = min(float(self.limit), self._throughput.served(max(1.0, usual), now))
+        over_s = max(1.0, self._latest.usual_s)
+        found = min(float(self.limit), self._throughput.served(over_s, now))
         first = self.phase is Phase.STARTUP
         before = 1.0 if first else self.limit / max(found, 1.0)
         back = ceil(found) if first else self.limit
@@ -197,6 +186,8 @@ class ConcurrencyLimit:
     ) -> None:
         self.phase = Phase.CHECK
         self._found, self._before, self._back = max(1.0, found), before, back
+        if before > 1:
+            self._known = self.limit
         self._full_since = now
         if min(found, self.limit) < _FEW:
             self.phase = Phase.STEADY
@@ -225,22 +216,29 @@ class ConcurrencyLimit:
             self._go(self.limit, now)
         elif self.phase is Phase.STARTUP:
             if self.limit >= self.most:
-                self._check(self.most, 1.0, self.most, now, share=_CHECKED_FIRST)
+                self._check(self.most, 1.0, self.most, now)
             else:
                 full = self._at_once(window) >= _FULL * self.limit
                 self._go(2 * self.limit if full else self.limit, now)
         elif now - self._full_since > PROBE_S and self.limit > 1:
             ratio = min(1.0, window.ratio)
             self._check(self.limit / ratio, ratio, self.limit, now)
-        elif window.ratio > 1 + max(LITTLE, window.doubt / 2) and self._holds < _PATIENCE:
+        elif self._waits_a_little(window) and self._holds < _PATIENCE:
             self._holds += 1
             self._growths //= 2
             self._go(self.limit, now)
         else:
             self._holds = 0
-            wanted = self.limit + min(2**self._growths, max(1, self.limit // 8))
+            # Back to what was held before, a fall that may have been a moment's, it goes faster.
+            part = self.limit // (2 if self.limit < self._known else 8)
+            wanted = self.limit + min(2**self._growths, max(1, part))
             self._growths += 1
             self._go(wanted if wanted <= _NEAR * self._ceiling else self.limit, now)
+
+    @staticmethod
+    def _waits_a_little(window: CallWindow) -> bool:
+        more = window.ratio > 1 + max(LITTLE, window.doubt / 2)
+        return more and window.waited_s > WAIT_S / 2
 
     def _go(self, limit: int, now: float) -> None:
         """This limit from now on: where it is another one, with a new window."""
@@ -253,7 +251,7 @@ class ConcurrencyLimit:
             return
         self._number += 1
         if limit < self.limit:
-            self._latest.clear()
+            self._latest.calls.clear()
             self._changed_in = self._number
             self._growths = 0
         self.limit = limit
