@@ -28,8 +28,8 @@ STUCK_S: Final = 10.0
 _STUCK: Final = 4.0
 _LAG_KEPT: Final = 0.8
 """What each look leaves of the event loop's lag: some tenths of a second of lag are gone in one."""
-_MOSTLY_OWN: Final = 0.2
-"""So much of a call's time is its provider's, however late this process was."""
+_MOST_LATE: Final = 0.5
+"""A call of whose time this process may have been late for more than this says nothing."""
 _USED_OVER_S: Final = 10.0
 _KEPT: Final = 0.95
 _TOO_MANY: Final = 429
@@ -61,6 +61,7 @@ class Allowance:
         self._concurrency = ConcurrencyLimit(given.max_in_flight, now) if given.adaptive else None
         self._under_way: dict[Taken, float] = {}
         self._lag_s = 0.0
+        self._look_due = math.inf
         self._resize(now)
         self._now = now
         self._weight = self._tokens = 0.0
@@ -127,10 +128,12 @@ class Allowance:
         if result.answer is not None:
             output = result.usage.output_tokens
             length = job.work.expected_output_tokens if output is None else output
-            # Time that this process was late, before it sent and before it read, says nothing of
-            # the provider.
-            own = max(result.seconds - 2 * self._lag_s, _MOSTLY_OWN * result.seconds)
-            self._concurrency.answered(taken.begun, model, length, own, now)
+            # This process may have been late before it sent and before it read: that time is not
+            # the provider's.
+            late_s = 2 * max(self._lag_s, now - self._look_due)
+            if late_s <= _MOST_LATE * result.seconds:
+                took = result.seconds - late_s
+                self._concurrency.answered(taken.begun, model, length, took, now)
         elif crowded or result.status in _OVERLOADED:
             self._concurrency.refused(taken.begun, now, counted=crowded)
         self._resize(now)
@@ -167,9 +170,10 @@ class Allowance:
         self.quotas.change_share(self.share.part(now, used=used, others=claims), now)
         self._resize(now)
 
-    def late(self, seconds: float) -> None:
-        """The event loop came so much later than it should have, at one of its regular looks."""
-        self._lag_s = max(seconds, _LAG_KEPT * self._lag_s)
+    def looked(self, now: float, due: float) -> None:
+        """The event loop looks at us at `now`, and means to do so again at `due`."""
+        self._lag_s = max(0.0, now - self._look_due, _LAG_KEPT * self._lag_s)
+        self._look_due = due
 
     def wait_behind(self, model: str, requests: int, tokens: float, now: float) -> float:
         """Seconds until what stands behind so many requests and tokens may start."""

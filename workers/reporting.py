@@ -49,10 +49,10 @@ class Reporting:
     async def run(self) -> None:
         """Look, and tell; until cancelled."""
         while True:
-            self.look(time.time())
-            due = time.monotonic() + LOOK_S
+            now = time.time()
+            self._subject.allowance.looked(now, now + LOOK_S)
+            self.look(now)
             await asyncio.sleep(LOOK_S)
-            self._subject.allowance.late(max(0.0, time.monotonic() - due))
 
     def look(self, now: float) -> None:
         """Tell the state when it is time, or when it has changed so that others should know.

@@ -1,9 +1,8 @@
 """What a reader of the chunks makes of each prompt, against its completion."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from broker.core.chunk_reading import ChunkReader, Step
 from broker.log.topic_names import TopicNames
@@ -11,16 +10,6 @@ from broker.records.chunk import CallName, Chunk, decode_chunk
 from broker.records.completion import Completion, decode_completion
 from broker.settings import Settings
 from broker.story.log_reader import LogReader
-from tests.faults.rig import PROVIDERS, fault_settings
-
-
-def stream_settings(bootstrap: str, prefix: str, **more: Mapping[str, Any]) -> Settings:
-    """As for other faults, with as many calls at once as there are slots.
-
-    How long a stream takes on a busy machine must not decide how many are under way.
-    """
-    steady = {name: {**given, "adaptive": False} for name, given in PROVIDERS.items()}
-    return fault_settings(bootstrap, prefix, providers=steady, **more)
 
 
 @dataclass(slots=True)

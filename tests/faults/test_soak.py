@@ -19,7 +19,7 @@ from tests.faults.broker_faults import broker_killed, own_broker
 from tests.faults.commit_faults import HANGS, commit_hangs
 from tests.faults.kafka_proxy import KafkaProxy
 from tests.faults.rig import Rig, fault_settings, rigged
-from tests.faults.streamed import expect_same_texts, stream_settings
+from tests.faults.streamed import expect_same_texts
 from tests.faults.up_fault import up_killed
 
 RUNS = int(os.environ.get("SOAK_RUNS", "20"))
@@ -115,7 +115,7 @@ def test_processes_and_providers(
 
 @pytest.mark.parametrize("name", ["worker killed", "worker stopped"])
 def test_streams(name: str, broker: Broker, table: Table, prefix: str, tmp_path: Path) -> None:
-    settings = stream_settings(broker[0].start().bootstrap, prefix)
+    settings = fault_settings(broker[0].start().bootstrap, prefix)
     with rigged(settings, tmp_path, fields={"stream": True}) as rig:
         _row(rig, table, f"{name}, streams", FAULTS[name])
         # One that is stopped may begin calls before it hears that its partitions are gone.

@@ -10,8 +10,8 @@ import pytest
 from broker.log.embedded import Running
 from tests.faults.deployment import wait_until
 from tests.faults.process_faults import WORKER, kill
-from tests.faults.rig import Rig, rigged
-from tests.faults.streamed import expect_same_texts, stream_settings
+from tests.faults.rig import Rig, fault_settings, rigged
+from tests.faults.streamed import expect_same_texts
 
 KILLS = 2
 CUTS = 8
@@ -20,7 +20,7 @@ CUTS = 8
 @pytest.fixture
 def rig(kafka: Running, prefix: str, tmp_path: Path) -> Iterator[Rig]:
     # Slower than in other trials, so that streams are under way whenever something is done to them.
-    settings = stream_settings(
+    settings = fault_settings(
         kafka.bootstrap, prefix, simulator={"speed": 4.0}, topics={"chunks": 3}
     )
     with rigged(settings, tmp_path, rate=30.0, fields={"stream": True}) as made:
