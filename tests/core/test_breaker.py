@@ -199,3 +199,40 @@ def test_the_window_is_as_long_as_it_says(later: float, expected: str) -> None:
     called(breaker, 100.0 + later, well=False)
     called(breaker, 100.0 + later, well=False)
     assert breaker.state(100.0 + later) == expected
+
+
+def spent(breaker: Breaker, now: float) -> bool:
+    ticket = breaker.allows(now)
+    assert ticket is not None
+    return breaker.spent(ticket, now)
+
+
+def test_spent_credit_opens_it_at_once_is_news_once_and_is_probed_ever_more_slowly() -> None:
+    breaker, now, lasted = Breaker(RULES), 100.0, []
+    assert spent(breaker, now)
+    for _ in range(6):
+        again = breaker.opens_again_at(now)
+        assert again is not None
+        lasted.append(again - now)
+        now = again
+        assert not spent(breaker, now)
+        assert breaker.is_spent
+    assert lasted == [60, 120, 240, 480, 600, 600]
+
+
+def test_spent_credit_is_forgotten_once_the_provider_answers() -> None:
+    breaker = Breaker(RULES)
+    assert spent(breaker, 100.0)
+    for _ in range(RULES.probes):
+        called(breaker, 160.0, well=True)
+    assert breaker.state(160.0) == "closed"
+    assert not breaker.is_spent
+    assert spent(breaker, 161.0)
+    assert breaker.opens_again_at(161.0) == 161.0 + RULES.spent_s
+
+
+def test_many_calls_that_find_the_credit_spent_are_one_piece_of_news() -> None:
+    breaker = Breaker(RULES)
+    tickets = [breaker.allows(100.0) for _ in range(5)]
+    told = [breaker.spent(ticket, 100.5) for ticket in tickets if ticket is not None]
+    assert told == [True, False, False, False, False]

@@ -127,3 +127,22 @@ def test_without_a_light_share_every_slot_is_open() -> None:
 @pytest.mark.parametrize(("total", "kept"), [(1, 0), (2, 1), (3, 1), (4, 1), (5, 2), (64, 16)])
 def test_a_quarter_is_kept_for_light_ones(total: int, kept: int) -> None:
     assert SlotRules(total).kept_for_light == kept
+
+
+@pytest.mark.parametrize("fewer", [2, 3, 8, 16])
+def test_light_prompts_have_their_share_though_others_hold_more_than_a_new_limit(
+    fewer: int,
+) -> None:
+    """The limit falls while long heavy calls run: they are left to end, and may take minutes."""
+    slots = SlotSharing(SlotRules(64))
+    fill(slots, {"heavy": 100, "light": 0, "medium": 0, "batch": 0})
+    slots.resize(SlotRules(fewer))
+    started = fill(slots, {"heavy": 100, "light": 100, "medium": 5, "batch": 5})
+    assert started == ["light"] * slots.rules.kept_for_light
+    assert started
+    for _ in range(48):
+        slots.ended("heavy")
+    while slots.running["light"]:
+        slots.ended("light")
+    assert slots.busy == 0
+    assert len(fill(slots, {"heavy": 100, "light": 100, "medium": 5, "batch": 5})) == fewer
