@@ -35,8 +35,9 @@ class BreakerRules:
     in_a_row: int = 8
     """So many failures, with no success between, open it whatever the rate."""
     open_s: float = 2.0
-    open_cap_s: float = 30.0
-    """Open time doubles with each failed probe, up to this."""
+    open_cap_s: float = 12.0
+    """Open time doubles with each failed probe, up to this: prompts are back within 15 s of a
+    provider's return."""
     probes: int = 2
     """Calls at once while half-open, and successes that close it."""
     spent_s: float = 60.0

@@ -75,7 +75,7 @@ def test_open_time_doubles_up_to_the_cap_and_starts_anew_once_closed() -> None:
         lasted.append(again - now)
         now = again
         called(breaker, now, well=False)
-    assert lasted == [2, 4, 8, 16, 30, 30, 30]
+    assert lasted == [2, 4, 8, 12, 12, 12, 12]
     now += 30
     called(breaker, now, well=True)
     called(breaker, now, well=True)
