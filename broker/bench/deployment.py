@@ -64,7 +64,7 @@ class Deployment:
             )
         (port,) = free_ports(1)
         environment |= {"WEIGHBRIDGE_OPS__HOST": _HOST, "WEIGHBRIDGE_OPS__PORT": str(port)}
-        arguments = (name,)
+        arguments: tuple[str, ...] = (name,)
         if name.startswith(WORKER):
             provider, _, slot = name.removeprefix(f"{WORKER}-").rpartition("-")
             arguments = (WORKER, provider or PROVIDER, "--slot", slot if provider else "0")

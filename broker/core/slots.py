@@ -109,8 +109,8 @@ class SlotSharing:
         for lane, points in _POINTS:
             if not waiting.get(lane):
                 continue
-            own = rules.kept_for_light if lane == "light" else 0
-            load = ((running[lane] - own) / points, self._last_start[lane])
+            kept = rules.kept_for_light if lane == "light" else 0
+            load = ((running[lane] - kept) / points, self._last_start[lane])
             if best is None or load < least:
                 best, least = lane, load
         if best is not None:

@@ -91,5 +91,5 @@ def pool(
 
 def most_over(history: Sequence[Second], seconds: int, what: str = "accepted") -> int:
     """The most of all stretches of so many seconds."""
-    values = [getattr(second, what) for second in history]
+    values: list[int] = [getattr(second, what) for second in history]
     return max(sum(values[at : at + seconds]) for at in range(max(1, len(values) - seconds + 1)))
