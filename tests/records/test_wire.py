@@ -95,7 +95,9 @@ def test_completion_round_trips() -> None:
 
 def test_calls_and_states_round_trip() -> None:
     started = CallEvent("a", "t", "azure", "m", 1, "started", AT)
-    ended = CallEvent("a", "t", "azure", "m", 1, "ended", AT, "ok", 200, None, 12, 3, 0.5, 1, 2, 0.25)
+    ended = CallEvent(
+        "a", "t", "azure", "m", 1, "ended", AT, "ok", 200, None, 12, 3, 0.5, 1, 2, 0.25
+    )
     assert decode_call(encode_call(started)) == started
     assert decode_call(encode_call(ended)) == ended
     state = ProviderState(
