@@ -285,7 +285,7 @@ class TestBreaker:
 
     def test_an_outage_does_not_pile_up_moves_beyond_what_the_committer_has_room_for(self) -> None:
         async def main() -> None:
-            breaker = BreakerRules(in_a_row=1, open_s=30.0)
+            breaker = BreakerRules(in_a_row=1, open_s=30, open_cap_s=30)
             async with running(20, breaker=breaker) as worker:
                 ticket = worker.made.breaker.allows(time.time())
                 assert ticket is not None
