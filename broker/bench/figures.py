@@ -31,6 +31,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("cpu_per_1000", "CPU s", 4, "lower", "classifier, worker and broker at 200/s"),
     Figure("kill_recovery", "s", 3, "lower", "worker killed to its next committed completion"),
     Figure("in_flight_10000", "MB", 500, "lower", "one worker with 10,000 calls in flight"),
+    Figure("adapter_cpu_us", "us", 400, "lower", "a chat call: request, HTTP, reply, in a worker"),
     Figure("first_token_added_ms", "ms", 25, "lower", "prompt due to its first piece read, 50/s"),
     Figure("stream_cpu_us_per_chunk", "us", 25, "lower", "assembling and publishing, in a worker"),
     Figure("quota_error", "%", 2, "lower", "worst minute of two workers, off a limit of 600/min"),

@@ -1,11 +1,14 @@
 """The prompts of the bench: real sentences, made before the clock runs."""
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
 import orjson
 
 from broker.load.texts import TextMaker
+from broker.records.incoming import Source
+from broker.records.work import Work
 
 TEXTS: Final = 200
 """Different ones, used in turn."""
@@ -32,3 +35,28 @@ def with_id(identity: str, body: bytes) -> bytes:
 def in_turn(bodies: Sequence[bytes], count: int) -> list[bytes]:
     """So many bodies, one after the other, again from the first when all have been used."""
     return [bodies[number % len(bodies)] for number in range(count)]
+
+
+def bench_work(prompt_id: str, *, stream: bool = False) -> Work:
+    """Work as the classifier would hand it on, for what is measured without one."""
+    return Work(
+        id=prompt_id,
+        tenant="default",
+        kind="chat",
+        model="bench-chat",
+        priority="standard",
+        provider=None,
+        deadline=None,
+        stream=stream,
+        accepted_at=time.time(),
+        source=Source(0, 0),
+        reply_partition=None,
+        weight=100,
+        lane="light",
+        input_tokens=60,
+        expected_output_tokens=50,
+        attempt=0,
+        route=(),
+        fields={"prompt": "Why is the sky blue?", "max_output_tokens": 50, "stream": stream},
+        metadata={},
+    )

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from broker.bench.adapter_cpu import adapter_cpu_per_call
 from broker.bench.backlogs import classifier_rate, worker_rate
 from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
 from broker.bench.failover import failover_ratio
@@ -34,6 +35,7 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("worker_rate", worker_rate),
     ("kill_recovery", kill_recovery),
     ("in_flight_10000", memory_in_flight),
+    ("adapter_cpu_us", adapter_cpu_per_call),
     ("first_token_added_ms", first_token_added),
     ("stream_cpu_us_per_chunk", stream_cpu_per_chunk),
     ("quota_error", quota_error),

@@ -18,12 +18,11 @@ import uvloop
 
 from broker.bench.deployment import PROVIDER, Deployment
 from broker.bench.failing import MeasurementFailedError
+from broker.bench.prompts import bench_work
 from broker.bench.stand_in import stream_events
 from broker.log.chunk_publisher import ChunkPublisher
 from broker.log.clients import producer_config
 from broker.log.topic_names import TopicNames
-from broker.records.incoming import Source
-from broker.records.work import Work
 from broker.settings import Settings, load_settings
 from broker.supervisor.parent_death import PARENT_VARIABLE, follow_parent
 from broker.telemetry.metrics import WorkerMetrics
@@ -61,7 +60,7 @@ class _Fed:
 
     def __init__(self, number: int, streams: Streams, settings: Settings) -> None:
         self._streams = streams
-        self._work = _work(f"stream-{number}")
+        self._work = bench_work(f"stream-{number}", stream=True)
         self._adapter = adapter_for(settings.provider(PROVIDER))
         self._events = stream_events(_TOKENS)
         self._attempt = 0
@@ -121,30 +120,6 @@ async def _feed(fed: Sequence[_Fed], seconds: float) -> int:
         for each in fed[turn % _GROUPS :: _GROUPS]:
             each.feed()
     return turns
-
-
-def _work(prompt_id: str) -> Work:
-    return Work(
-        id=prompt_id,
-        tenant="default",
-        kind="chat",
-        model="bench-chat",
-        priority="standard",
-        provider=None,
-        deadline=None,
-        stream=True,
-        accepted_at=time.time(),
-        source=Source(0, 0),
-        reply_partition=None,
-        weight=100,
-        lane="light",
-        input_tokens=60,
-        expected_output_tokens=50,
-        attempt=0,
-        route=(),
-        fields={},
-        metadata={},
-    )
 
 
 if __name__ == "__main__":
