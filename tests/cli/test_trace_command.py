@@ -180,6 +180,7 @@ def test_work_that_is_not_done_or_done_without_an_answer_is_told(seeder: Seeder)
 
 def test_a_late_second_completion_is_told_when_all_is_read(seeder: Seeder) -> None:
     seeder.prompt("p1")
+    seeder.flush()  # the broker's time of the prompt is now, and not when it comes to it
     seeder.completion(completion_of("p1", time.time()))
     seeder.completion(completion_of("p1", time.time(), 900.0))
     seeder.flush()
