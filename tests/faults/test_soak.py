@@ -18,6 +18,7 @@ from tests.faults import process_faults, provider_faults
 from tests.faults.broker_faults import broker_killed, own_broker
 from tests.faults.commit_faults import HANGS, commit_hangs
 from tests.faults.kafka_proxy import KafkaProxy
+from tests.faults.mixed_kinds import KINDS, RATE, expect_whole_answers, mixed_settings
 from tests.faults.rig import Rig, fault_settings, rigged
 from tests.faults.streamed import expect_same_texts
 from tests.faults.up_fault import up_killed
@@ -83,10 +84,14 @@ def table() -> Iterator[Table]:
     made.show()
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker that may be harmed, and a proxy before it."""
-    with own_broker(tmp_path_factory.mktemp("soak") / "kafka") as made:
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that may be harmed, and a proxy before it: a new one for each row.
+
+    One that is killed reads all that it has when it comes back, so the rows before would decide how
+    long that takes, and how much waits for it.
+    """
+    with own_broker(tmp_path / "kafka") as made:
         yield made
 
 
@@ -120,6 +125,13 @@ def test_streams(name: str, broker: Broker, table: Table, prefix: str, tmp_path:
         _row(rig, table, f"{name}, streams", FAULTS[name])
         # One that is stopped may begin calls before it hears that its partitions are gone.
         expect_same_texts(rig.deployment.settings, unfinished=RUNS * STOPPED_CALLS)
+
+
+def test_every_kind(broker: Broker, table: Table, prefix: str, tmp_path: Path) -> None:
+    settings = mixed_settings(broker[0].start().bootstrap, prefix, tmp_path / "store")
+    with rigged(settings, tmp_path, rate=RATE, kinds=KINDS) as rig:
+        _row(rig, table, "both killed, every kind", process_faults.both_killed_in_a_loop)
+        expect_whole_answers(rig.deployment.settings)
 
 
 def test_broker_killed(broker: Broker, table: Table, prefix: str, tmp_path: Path) -> None:
