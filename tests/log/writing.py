@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from broker.core.pacing import Pacing
@@ -102,9 +102,20 @@ class Field:
         ends: list[int] = []
         for level in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED):
             asked = {place: OffsetSpec.latest() for place in places}
-            answers = self.admin.list_offsets(asked, isolation_level=level)
-            ends.append(sum(answer.result(20).offset for answer in answers.values()))
+            ends.append(self._sum_of_ends(asked, level))
         return ends[0] - ends[1]
+
+    def _sum_of_ends(self, asked: Mapping[Any, Any], level: IsolationLevel) -> int:
+        """Asked again while a topic that is new has partitions without a leader."""
+        ends = time.monotonic() + 20
+        while True:
+            answers = self.admin.list_offsets(asked, isolation_level=level)
+            try:
+                return sum(answer.result(20).offset for answer in answers.values())
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > ends:
+                    raise
+                time.sleep(0.05)
 
 
 class Writing:
