@@ -21,6 +21,7 @@ from typing import Final
 import psutil
 
 from broker.log.embedded import broker_process
+from broker.log.embedded.log_tail import LogTail
 from broker.log.embedded.readiness import wait_for
 from broker.log.embedded.server_properties import HOST, NODE_ID, Ports
 from broker.records.errors import NotReadyError
@@ -58,7 +59,7 @@ def fence(spawn: Spawn, properties: Path, log: Path, ends: float, failed: Failed
 
     `log` is where Kafka logs, `ends` a monotonic time. Raises what `failed` makes of a reason.
     """
-    seen = log.stat().st_size if log.exists() else 0
+    tail = LogTail(log)
     controller = spawn(properties)
     active_at: float | None = None
 
@@ -66,7 +67,7 @@ def fence(spawn: Spawn, properties: Path, log: Path, ends: float, failed: Failed
         nonlocal active_at
         if not broker_process.alive(controller):
             raise failed("could not begin: its controller ended")
-        said = _since(log, seen)
+        said = tail.read()
         if active_at is None and _ACTIVE in said:
             active_at = time.monotonic()
         if _FENCED.search(said):
@@ -77,12 +78,3 @@ def fence(spawn: Spawn, properties: Path, log: Path, ends: float, failed: Failed
         wait_for(is_fenced, ends, lambda: failed("did not fence its former self in time"))
     finally:
         broker_process.end(controller, deadline_s=_END_S)
-
-
-def _since(log: Path, offset: int) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(offset)
-            return file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
