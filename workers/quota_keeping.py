@@ -60,9 +60,10 @@ class Allowance:
         """Calls at once that the settings allow."""
         self._concurrency = ConcurrencyLimit(given.max_in_flight, now) if given.adaptive else None
         self._under_way: dict[Taken, float] = {}
+        self._stuck: set[Taken] = set()
         self._lag_s = 0.0
         self._look_due = math.inf
-        self._resize(now)
+        self._resize()
         self._now = now
         self._weight = self._tokens = 0.0
         self.soonest_s = math.inf
@@ -110,7 +111,7 @@ class Allowance:
         taken, job.taken = job.taken, None
         if taken is None:
             return
-        self._under_way.pop(taken, None)
+        self._over(taken)
         model = job.work.model
         self._settle(taken, result, now)
         if result.limits is not None:
@@ -136,7 +137,7 @@ class Allowance:
                 self._concurrency.answered(taken.begun, model, length, took, now)
         elif crowded or result.status in _OVERLOADED:
             self._concurrency.refused(taken.begun, now, counted=crowded)
-        self._resize(now)
+        self._resize()
 
     def left(self, job: Job) -> None:
         """One of two calls of a job gives its slot back."""
@@ -147,7 +148,7 @@ class Allowance:
         taken, job.taken = job.taken, None
         if taken is None:
             return
-        self._under_way.pop(taken, None)
+        self._over(taken)
         if not called:
             self.quotas.give_back(taken.reservation, now)
 
@@ -168,7 +169,8 @@ class Allowance:
         ]
         used = self.quotas.used_share(now, _USED_OVER_S)
         self.quotas.change_share(self.share.part(now, used=used, others=claims), now)
-        self._resize(now)
+        self._stuck = {taken for taken, at in self._under_way.items() if at <= now}
+        self._resize()
 
     def looked(self, now: float, due: float) -> None:
         """The event loop looks at us at `now`, and means to do so again at `due`."""
@@ -208,15 +210,16 @@ class Allowance:
             used = max(used, reserved)
         self.quotas.settle(taken.reservation, used, now)
 
-    def _resize(self, now: float) -> None:
+    def _over(self, taken: Taken) -> None:
+        self._under_way.pop(taken, None)
+        self._stuck.discard(taken)
+
+    def _resize(self) -> None:
         """Calls that are stuck do not count: others must not wait until they are given up."""
         limit = self._concurrency
         if limit is None:
             return
-        slots = limit.limit
-        if slots < self.most_slots:
-            stuck = sum(at <= now for at in self._under_way.values())
-            slots = min(slots + stuck, self.most_slots)
+        slots = min(limit.limit + len(self._stuck), self.most_slots)
         if slots != self._dispatcher.slots:
             self._dispatcher.resize(slots)
 
