@@ -6,8 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from broker.log.topics import apply_topics
 from broker.settings import Settings, load_settings
 from broker.settings.loading import state_folder
 from tests.cli.running import run
+from tests.cli.serving import serving
 
 WHOLE_S = 15.0
 KEY = "sk-nobody-may-see-this"
@@ -159,23 +159,10 @@ class _Answer(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-@contextmanager
-def answering() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
 def test_what_up_runs_here_is_asked_itself() -> None:
     note = state_folder() / "up.json"
     note.parent.mkdir(parents=True)
-    with answering() as url:
+    with serving(_Answer) as url:
         children = {
             "worker-azure": {"pid": 1, "ready_url": f"{url}/readyz"},
             "classifier": {"pid": 1, "ready_url": f"{url}/busy"},

@@ -2,10 +2,9 @@
 
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from broker.settings import load_settings
 from broker.supervisor.ports import free_ports
 from tests.cli.running import COMMAND, environment, run
+from tests.cli.serving import serving
 from tests.faults.deployment import answers_ok, wait_until
 
 KEY = "sk-nobody-may-see-this-key"
@@ -49,15 +49,8 @@ class Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with serving(Refusing) as url:
+        yield url
 
 
 def live(**given: str) -> dict[str, dict[str, Any]]:

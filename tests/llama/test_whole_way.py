@@ -10,10 +10,9 @@ from broker.core.chunk_reading import ChunkReader
 from broker.log.embedded import Running
 from broker.records.chunk import decode_chunk
 from broker.settings import load_settings
-from tests.faults.deployment import deployed
 from tests.faults.rig import TOPICS
 from tests.llama.tiny_model import CONTEXT
-from tests.system.conversation import Conversation
+from tests.system.conversation import Conversation, talking
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +37,8 @@ def talk(
         simulator={"fast": True},
         log={"format": "json"},
     )
-    with deployed(settings, tmp_path_factory.mktemp("logs")) as deployment:
-        conversation = Conversation(deployment.settings)
-        try:
-            yield conversation
-        finally:
-            conversation.close()
+    with talking(settings, tmp_path_factory.mktemp("logs")) as conversation:
+        yield conversation
 
 
 def test_prompts_of_every_kind_are_answered_once(talk: Conversation) -> None:

@@ -1,6 +1,5 @@
 """A provider with a limit per minute, its workers, a backlog, and what the provider let in."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import orjson
 
 from broker.load.sender import PromptSender
 from broker.settings import load_settings
-from tests.faults.deployment import Deployment, deployed
+from tests.faults.deployment import Deployment, deployed, wait_until
 from tests.faults.rig import SESSION_S, TOPICS
 
 PROVIDER: Final = "openai"
@@ -61,10 +60,11 @@ class Pool:
 
     def wait_accepted(self, count: int, deadline_s: float) -> None:
         """Until the provider has let so many calls in."""
-        ends = time.monotonic() + deadline_s
-        while self.accepted() < count:
-            assert time.monotonic() < ends, f"{self.accepted()} of {count} calls in time"
-            time.sleep(0.2)
+        wait_until(
+            lambda: self.accepted() >= count,
+            deadline_s,
+            lambda: f"{self.accepted()} of {count} calls",
+        )
 
 
 @contextmanager

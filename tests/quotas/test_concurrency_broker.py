@@ -2,11 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from broker.log.embedded import Running
 from broker.log.provider_states import ProviderStatesReader
+from tests.faults.deployment import wait_until
 from tests.quotas.pool import PROVIDER, pool
 
 SLOTS = 24
@@ -24,13 +24,6 @@ def slots_over(reader: ProviderStatesReader, seconds: float) -> list[int]:
     return seen
 
 
-def wait_for(true: Callable[[], bool], deadline_s: float) -> None:
-    ends = time.monotonic() + deadline_s
-    while not true():
-        assert time.monotonic() < ends, "not in time"
-        time.sleep(0.1)
-
-
 def test_a_worker_finds_the_places_of_its_provider_and_gives_way_when_they_are_fewer(
     kafka: Running, prefix: str, tmp_path: Path
 ) -> None:
@@ -44,7 +37,7 @@ def test_a_worker_finds_the_places_of_its_provider_and_gives_way_when_they_are_f
             found = slots_over(reader, 6.0)
             assert 0.6 * SLOTS <= statistics.median(found) <= 1.4 * SLOTS, found
             given.set_capacity(slots=FEWER)
-            wait_for(lambda: slots_over(reader, 0.2)[-1] <= 2 * FEWER, 20)
+            wait_until(lambda: slots_over(reader, 0.2)[-1] <= 2 * FEWER, 20, "the limit falls")
             left = slots_over(reader, 5.0)
             assert statistics.median(left) <= 2 * FEWER, left
         finally:

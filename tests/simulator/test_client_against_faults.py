@@ -1,7 +1,6 @@
 """The workers' own client against the simulator: answers, and each fault by its right name."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +8,10 @@ import pytest
 import uvloop
 
 from broker.core.retries import Action, Transport, verdict
-from broker.records.incoming import Source
-from broker.records.work import RouteStep, Work
+from broker.records.work import Work
 from broker.settings.providers import ProviderSettings, ServedModel
 from tests.simulator.running import Running, running, simulated, until
+from tests.workers.building import work
 from workers.calling import CallResult, ProviderClient
 from workers.credentials import Key
 from workers.exchange import CallLimits
@@ -24,27 +23,8 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
 
 
 def work_of(number: int = 0, *, stream: bool = False, **fields: Any) -> Work:
-    return Work(
-        id=f"prompt-{number}",
-        tenant="default",
-        kind="chat",
-        model="chat-large",
-        priority="standard",
-        provider=None,
-        deadline=None,
-        stream=stream,
-        accepted_at=time.time(),
-        source=Source(0, number),
-        reply_partition=None,
-        weight=100,
-        lane="light",
-        input_tokens=10,
-        expected_output_tokens=20,
-        attempt=0,
-        route=(RouteStep("openai", "preferred", time.time()),),
-        fields={"prompt": "Why is the sky blue?", "max_output_tokens": 40, **fields},
-        metadata={},
-    )
+    asked = {"max_output_tokens": 40, **fields}
+    return work(f"prompt-{number}", model="chat-large", stream=stream, fields=asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +143,8 @@ def test_slow_bytes_are_a_right_answer_for_who_waits(*, stream: bool) -> None:
 def test_an_answer_cut_in_the_middle_is_no_answer() -> None:
     works = [work_of(number, stream=number % 2 == 0) for number in range(40)]
     called = call(*works, faults={"cut_streams": 1.0})
-    for work, result in zip(works, called.results, strict=True):
-        expected = Transport.STREAM_CUT if work.stream else Transport.CUT
+    for one, result in zip(works, called.results, strict=True):
+        expected = Transport.STREAM_CUT if one.stream else Transport.CUT
         assert (result.answer, result.transport) == (None, expected)
     assert called.served["answered"] == 0
 

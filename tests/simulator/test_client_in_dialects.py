@@ -5,7 +5,6 @@ Neither knows of the other: what they agree on is what the vendors say.
 
 import asyncio
 import base64
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +12,10 @@ import pytest
 import uvloop
 
 from broker.core.retries import CONCURRENCY_LIMIT, Action, Transport, Verdict, verdict
-from broker.records.incoming import Source
-from broker.records.work import RouteStep, Work
+from broker.records.work import Work
 from broker.settings.providers import ProviderSettings, ServedModel
 from tests.simulator.speaking import CHAT, IMAGE, KEY, PREDICTED, Speaking
+from tests.workers.building import work as made
 from workers.calling import CallResult, ProviderClient
 from workers.credentials import Key
 from workers.exchange import CallLimits
@@ -42,30 +41,10 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
 
 
 def work_of(kind: str = "chat", *, stream: bool = False, **fields: Any) -> Work:
-    given = {"prompt": "Why is the sky blue?", **fields}
+    given = dict(fields)
     if kind == "chat":
         given.setdefault("max_output_tokens", 40)
-    return Work(
-        id=f"prompt-{kind}-{stream}",
-        tenant="default",
-        kind=kind,
-        model=kind,
-        priority="standard",
-        provider=None,
-        deadline=None,
-        stream=stream,
-        accepted_at=time.time(),
-        source=Source(0, 0),
-        reply_partition=None,
-        weight=100,
-        lane="light",
-        input_tokens=10,
-        expected_output_tokens=20,
-        attempt=0,
-        route=(RouteStep("openai", "preferred", time.time()),),
-        fields=given,
-        metadata={},
-    )
+    return made(f"prompt-{kind}-{stream}", kind=kind, model=kind, stream=stream, fields=given)
 
 
 def spoken_by(where: str) -> tuple[str, Adapter, dict[str, ServedModel]]:

@@ -8,8 +8,7 @@ import pytest
 
 from broker.log.embedded import Running
 from broker.settings import load_settings
-from tests.faults.deployment import deployed
-from tests.system.conversation import Conversation
+from tests.system.conversation import Conversation, talking
 
 MOST_BYTES = 20_000
 """`worker.max_record_bytes` of this deployment: a long answer is too large for a record."""
@@ -40,10 +39,5 @@ def talk(
         store={"url": claims.as_uri()},
         log={"format": "json"},
     )
-    with deployed(settings, tmp_path_factory.mktemp("logs")) as deployment:
-        conversation = Conversation(deployment.settings)
-        try:
-            yield conversation
-        finally:
-            conversation.close()
-        assert all(member.runs for member in deployment.members.values()), "none may have ended"
+    with talking(settings, tmp_path_factory.mktemp("logs")) as conversation:
+        yield conversation

@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,6 +19,7 @@ from broker.log.clients import consumer_config, producer_config
 from broker.log.topic_names import TopicNames
 from broker.records.incoming import Headers
 from broker.settings import Settings
+from tests.faults.deployment import deployed
 
 WITHIN_S = 60.0
 _CRC_AT, _CRC_FROM = 17, 21
@@ -223,3 +226,15 @@ def _found(message: Any) -> Found:
         message.value(),
         tuple(message.headers() or ()),
     )
+
+
+@contextmanager
+def talking(settings: Settings, folder: Path) -> Iterator[Conversation]:
+    """With a deployment of these settings; none of its processes may have ended."""
+    with deployed(settings, folder) as deployment:
+        conversation = Conversation(deployment.settings)
+        try:
+            yield conversation
+        finally:
+            conversation.close()
+        assert all(member.runs for member in deployment.members.values()), "none may have ended"
