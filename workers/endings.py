@@ -9,6 +9,7 @@ import orjson
 from broker.core.call_costs import EndedCall, Spent, spent_by
 from broker.core.lanes import LanePlan
 from broker.core.prices import UNKNOWN, Prices
+from broker.core.routing import Decision
 from broker.log.completion_place import completion_place
 from broker.log.topic_names import TopicNames
 from broker.log.units import Output, PartitionSet, Unit
@@ -123,11 +124,12 @@ class Endings:
             headers,
         )
 
-    def moved(self, job: Job, to: str, reason: str, now: float) -> Unit:
+    def moved(self, job: Job, chosen: Decision, now: float) -> Unit:
         """The unit that hands the work to another provider."""
+        to = chosen.provider
         cost = job.whole_cost
         work = job.work.moved(
-            RouteStep(to, reason, now),
+            RouteStep(to, chosen.sentence, now, str(chosen.reason), chosen.notes),
             attempt=job.calls,
             cost_usd=cost.usd,
             cost_estimated=cost.estimated,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from broker.core.weighing import own_maximum
 from broker.records.calls import CallEvent, Outcome
 from broker.records.errors import WeighbridgeError
 from broker.telemetry.logs import get_logger
@@ -41,7 +42,19 @@ class Notes:
         """Journal a call that is about to be made; False when the journal did not take it."""
         work = job.work
         written = self.journal.started(
-            CallEvent(work.id, work.tenant, self.provider, work.model, attempt, "started", now)
+            CallEvent(
+                work.id,
+                work.tenant,
+                self.provider,
+                work.model,
+                attempt,
+                "started",
+                now,
+                kind=work.kind,
+                lane=job.lane,
+                weight=work.weight,
+                queued_ms=max(0, round((now - work.accepted_at) * 1000)),
+            )
         )
         if not self.wait_for_journal:
             return True
@@ -73,6 +86,7 @@ class Notes:
         if attempt is None:
             job.heard = None
         work, first, each = job.work, result.first_token_s, result.per_token_s
+        answer = result.answer
         spent = self.endings.spent(work.model, result.ended(work.input_tokens))
         job.cost = job.cost.plus(spent.cost)
         self.tallies.called(job.lane, outcome, code or "", result.seconds)
@@ -97,10 +111,16 @@ class Notes:
                 output_tokens=spent.usage.output_tokens,
                 cost_usd=spent.cost.usd,
                 cost_estimated=spent.cost.estimated,
+                kind=work.kind,
+                lane=job.lane,
+                weight=work.weight,
+                expected_output_tokens=work.expected_output_tokens,
+                own_maximum=own_maximum(work.fields),
+                cut=None if answer is None else answer.finish_reason == "length",
+                notes=None if answer is None else answer.notes or None,
             )
         )
         if job.stream is not None:
-            answer = result.answer
             job.stream.end(
                 outcome,
                 answered=answer is not None,

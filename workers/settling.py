@@ -58,7 +58,7 @@ class Settling:
             )
             return unit
         to = end.to
-        unit = attempts.endings.moved(job, to.provider, to.sentence, now)
+        unit = attempts.endings.moved(job, to, now)
         attempts.mover.moved(job, to.provider, now)
         attempts.tallies.moved(to.provider, to.reason)
         return unit

@@ -1,23 +1,20 @@
 """What becomes of one record of `<prefix>.prompts`. Pure: no I/O, no clock; never raises.
 
-record -> prompt or rejection -> home partition -> seen before? -> expired? -> weight, lane, route
--> the records to write together with the record's offset.
+record -> prompt or rejection -> home partition -> seen before? -> expired? -> weight and lane ->
+the tenant's limits -> route -> the records to write together with the record's offset.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
+from broker.classifier.door import Door, OpenDoor
 from broker.classifier.header_names import all_writable
 from broker.classifier.outputs import Outputs
+from broker.classifier.router import Router
 from broker.classifier.rules import Rules
+from broker.classifier.weighing import Weighed, Weigher
 from broker.core import dedupe
-from broker.core.capabilities import lacking
-from broker.core.lanes import lane_for
-from broker.core.needs import needs_of
-from broker.core.provider_view import Candidate
-from broker.core.routing import NoDecision, Request, choose
-from broker.core.weighing import content_of, expected_output, weigh
+from broker.core.routing import NoDecision
 from broker.log.units import Output
 from broker.records import headers as names
 from broker.records.completion import Failure
@@ -27,21 +24,8 @@ from broker.records.prompt import Prompt, Rejected
 from broker.records.work import RouteStep, Work
 
 INVALID: Final = "invalid_request"
-_SURELY: Final = 0.8
-"""An estimate may be a fifth too high, and nobody is refused for that: a provider would say so."""
 
 VerdictName = Literal["routed", "failed", "expired", "duplicate", "forwarded"]
-CountTokens = Callable[[Sequence[str]], tuple[int, str]]
-
-
-class Providers(Protocol):
-    """Where a decision learns of the providers and leaves its own mark."""
-
-    def candidates(self, providers: Sequence[str], now: float) -> Sequence[Candidate]:
-        """Figures of these providers, in order of preference."""
-
-    def sent(self, provider: str, weight: int, now: float) -> None:
-        """A prompt of this weight goes to the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +47,19 @@ class Outcome:
 
 
 class Decider:
-    """The decisions of one classifier. `window` holds the ids of the record's partition."""
+    """The decisions of one classifier."""
 
-    def __init__(self, rules: Rules, providers: Providers, count_tokens: CountTokens) -> None:
+    def __init__(
+        self, rules: Rules, weigher: Weigher, router: Router, door: Door | None = None
+    ) -> None:
         self._rules = rules
         self._outputs = Outputs(rules)
-        self._providers = providers
-        self._count = count_tokens
+        self._weigher = weigher
+        self._router = router
+        self._door = door or OpenDoor()
 
     def decide(self, record: InputRecord, window: dedupe.DedupeWindow, now: float) -> Outcome:
-        """Decide on one record at `now` (unix seconds)."""
+        """Decide on one record at `now` (unix seconds); `window` has its partition's ids."""
         sound = all_writable(record.headers)
         read = record if sound else replace(record, headers=())
         prompt = parse_prompt(read, self._rules.catalog)
@@ -118,24 +105,17 @@ class Decider:
         return record.header(names.ORIGIN) is None
 
     def _route(self, record: InputRecord, prompt: Prompt, now: float) -> Outcome:
-        rules = self._rules
-        content = content_of(prompt.fields, rules.equivalents)
-        tokens, how = self._count(content.texts)
-        tokens += content.extra_tokens
-        output_tokens = expected_output(prompt.fields, prompt.kind, tokens, rules.equivalents)
-        weight = weigh(tokens, output_tokens, rules.output_factor)
-        lane = lane_for(weight, prompt.priority, rules.thresholds)
-        serving = rules.catalog.providers.get(prompt.model, ())
-        chosen = choose(
-            Request(lane, weight, pin=prompt.provider, lacking=self._lacking(prompt, tokens, how)),
-            self._providers.candidates(serving, now) if serving else (),
-            rules.routing,
-        )
+        weighed = self._weigher.weigh(prompt, now)
+        admitted = self._door.admit(prompt, weighed, now)
+        if isinstance(admitted, Failure):
+            return self.fail(record, prompt, admitted, now, weighed=weighed)
+        chosen = self._router.choose(prompt, weighed, now)
         if isinstance(chosen, NoDecision):
             problem = Failure(
                 "routing", str(chosen.reason), f"Nobody can take it: {chosen.sentence}."
             )
-            return self.fail(record, prompt, problem, now, lane=lane, weight=weight, tokens=tokens)
+            return self.fail(record, prompt, problem, now, weighed=weighed)
+        step = RouteStep(chosen.provider, chosen.sentence, now, str(chosen.reason), chosen.notes)
         work = Work(
             id=prompt.id,
             tenant=prompt.tenant,
@@ -148,37 +128,32 @@ class Decider:
             accepted_at=prompt.accepted_at,
             source=prompt.source,
             reply_partition=prompt.reply_partition,
-            weight=weight,
-            lane=lane,
-            input_tokens=tokens,
-            expected_output_tokens=output_tokens,
+            weight=weighed.weight,
+            lane=weighed.lane,
+            input_tokens=weighed.input_tokens,
+            expected_output_tokens=weighed.output_tokens,
             attempt=0,
-            route=(RouteStep(chosen.provider, chosen.sentence, now),),
+            route=(step,),
             fields=prompt.fields,
             metadata=prompt.metadata,
             headers=prompt.headers,
+            weighed=weighed.words,
+            not_before=admitted.not_before,
         )
-        output = self._outputs.work(work, lane, chosen.provider)
+        output = self._outputs.work(work, weighed.lane, chosen.provider)
         if not self._outputs.fits(output):
             return self.too_large(record, prompt, now)
-        self._providers.sent(chosen.provider, weight, now)
+        self._router.sent(chosen, weighed, now)
+        self._door.routed(prompt, weighed, admitted, now)
         return Outcome(
             "routed",
-            (output,),
+            (output, *admitted.charges),
             provider=chosen.provider,
-            lane=lane,
+            lane=weighed.lane,
             reason=str(chosen.reason),
-            input_tokens=tokens,
-            how=how,
+            input_tokens=weighed.input_tokens,
+            how=weighed.how,
         )
-
-    def _lacking(self, prompt: Prompt, tokens: int, how: str) -> Mapping[str, str]:
-        """Who cannot be asked it; cheap where every model can do everything."""
-        offers = self._rules.catalog.offers.get(prompt.model)
-        if not offers:
-            return {}
-        sure = tokens if how == "counted" else int(tokens * _SURELY)
-        return lacking(offers, offers, needs_of(prompt.fields, prompt.kind), sure)
 
     def _expire(self, record: InputRecord, prompt: Prompt, now: float) -> Outcome:
         late = Failure(
@@ -206,13 +181,18 @@ class Decider:
         problem: Failure,
         now: float,
         *,
-        lane: str = "",
-        weight: int = 0,
-        tokens: int = 0,
+        weighed: Weighed | None = None,
     ) -> Outcome:
         """A failed completion, and a dead letter with the record as it came."""
         completion = self._outputs.completion(
-            record, prompt, "failed", problem, now, lane=lane, weight=weight, tokens=tokens
+            record,
+            prompt,
+            "failed",
+            problem,
+            now,
+            lane="" if weighed is None else weighed.lane,
+            weight=0 if weighed is None else weighed.weight,
+            tokens=0 if weighed is None else weighed.input_tokens,
         )
         return Outcome(
             "failed", (completion, self._outputs.dead_letter(record, problem, now)), problem.code

@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from broker.classifier.app import ClassifierApp, create_app
 from broker.classifier.counting import Counting
-from broker.classifier.decide import Decider
 from broker.classifier.fence import FaustFence
 from broker.classifier.identity import identifier
 from broker.classifier.intake import Connection
+from broker.classifier.parts import Parts
 from broker.classifier.pipeline import Pipeline
 from broker.classifier.rebuild import Callbacks, Job, Rebuild
 from broker.classifier.rules import rules_of
@@ -21,7 +20,6 @@ from broker.classifier.tokens import token_counter
 from broker.classifier.watchdog import Look, Watchdog, leave_at_once
 from broker.classifier.windows import Windows
 from broker.core.pacing import Pacing
-from broker.core.provider_view import ProviderView
 from broker.log.aiokafka_security import aiokafka_security
 from broker.log.clients import (
     admin_config,
@@ -33,7 +31,6 @@ from broker.log.clients import (
 from broker.log.group_fence import verify_layout
 from broker.log.group_names import classifier_group
 from broker.log.progress_book import ProgressBook
-from broker.log.provider_states import ProviderStatesReader
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import read_shapes
 from broker.log.transactions import TransactionalWriter
@@ -114,17 +111,16 @@ class ClassifierProcess:
             max_pending=settings.classifier.max_pending,
             observer=self._metrics,
         )
-        self._states = ProviderStatesReader(settings)
-        self._view = ProviderView(time.time())
+        self._parts = Parts(settings, self._rules, self._count_tokens)
         self._pipeline = Pipeline(
             self._names.prompts,
-            decider=Decider(self._rules, self._view, self._count_tokens),
+            decider=self._parts.decider,
             writer=self._writer,
             progress=self._progress,
             windows=self._windows,
             make_rebuild=self._make_rebuild,
             counting=self._counting,
-            before_slice=self._look_at_providers,
+            before_slice=self._parts.before_slice,
             on_failed=self._life.fail,
         )
         self._offsets = StableOffsets(consumer_config(settings), self._group)
@@ -147,7 +143,7 @@ class ClassifierProcess:
         )
 
     async def _work(self) -> None:
-        self._states.start()
+        self._parts.start()
         self._writer.start()
         crashed = None
         try:
@@ -178,7 +174,7 @@ class ClassifierProcess:
             self._log.warning("faust_did_not_stop", after_s=STOP_S)
         await run(self._watchdog.stop)
         await run(self._writer.close, STOP_S)
-        await run(self._states.close)
+        await run(self._parts.close)
         await run(self._offsets.close)
 
     def _make_rebuild(self, jobs: Mapping[int, Job]) -> Rebuild:
@@ -199,9 +195,6 @@ class ClassifierProcess:
             identify=identifier(self._rules.catalog),
             callbacks=Callbacks(ready, self._life.fail_from_thread),
         )
-
-    def _look_at_providers(self) -> None:
-        self._view.update(self._states.snapshot())
 
     def _committed(self, units: Sequence[Unit]) -> None:
         """On the writer's thread."""

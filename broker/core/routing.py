@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from broker.core.lanes import LANES, Lane
 from broker.core.provider_view import Candidate, Standing
@@ -86,6 +86,18 @@ class Decision:
     reason: Reason
     sentence: str
     candidates: tuple[Candidate, ...]
+
+    @property
+    def notes(self) -> tuple[Mapping[str, Any], ...]:
+        """Each candidate with its figures, ready for JSON, for the work record."""
+        return tuple(
+            {
+                "provider": one.provider,
+                "standing": one.standing.value,
+                "wait_s": round(one.wait_s, 3),
+            }
+            for one in self.candidates
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from broker.load.sender import PromptSender
 from broker.load.texts import TextMaker
 from broker.load.traces import Source, TraceRequest, load_trace
 from broker.records.errors import UsageError
-from broker.settings.sections import LaneSettings
+from broker.settings.lanes import LaneSettings
 
 HEAVY_EVERY: Final = 20
 _HEAVY_FIRST: Final = 10

@@ -44,6 +44,21 @@ class TopicNames:
         return f"{self.prefix}.control"
 
     @property
+    def progress(self) -> str:
+        """Place and expected time of prompts that wait."""
+        return f"{self.prefix}.progress"
+
+    @property
+    def tenants(self) -> str:
+        """What each tenant with limits was charged, and given back."""
+        return f"{self.prefix}.tenants"
+
+    @property
+    def tenant_totals(self) -> str:
+        """The sums of those charges by tenant; compacted."""
+        return f"{self.prefix}.tenant-totals"
+
+    @property
     def dead_letters(self) -> str:
         """What could not be processed, with the original bytes."""
         return f"{self.prefix}.prompts-dlt"

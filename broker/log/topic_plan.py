@@ -95,6 +95,9 @@ def plan_topics(
         planned(names.calls, counts.calls, _kept(7 * DAY_MS, DAY_MS, PROMPT_BYTES)),
         planned(names.providers, 1, _PROVIDERS),
         planned(names.control, 1, _kept(DAY_MS, HOUR_MS, PROMPT_BYTES)),
+        planned(names.progress, 1, _CHUNKS),
+        planned(names.tenants, 1, _kept(3 * DAY_MS, HOUR_MS, PROMPT_BYTES)),
+        planned(names.tenant_totals, 1, _PROVIDERS),
         planned(names.dead_letters, counts.dead_letters, _kept(30 * DAY_MS, DAY_MS, WORK_BYTES)),
     )
 

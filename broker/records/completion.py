@@ -9,7 +9,7 @@ import orjson
 from broker.records.data_refs import DataRef, data_ref_of
 from broker.records.errors import BadRecordError
 from broker.records.times import from_rfc3339, to_rfc3339
-from broker.records.work import RouteStep
+from broker.records.work import RouteStep, step_of
 
 Status = Literal["succeeded", "failed", "refused", "expired", "cancelled"]
 STATUSES: tuple[Status, ...] = ("succeeded", "failed", "refused", "expired", "cancelled")
@@ -108,10 +108,7 @@ def decode_completion(value: bytes | None) -> Completion:
             **{name: data[name] for name in _PLAIN},
             accepted_at=from_rfc3339(data["accepted_at"]),
             completed_at=from_rfc3339(data["completed_at"]),
-            route=tuple(
-                RouteStep(step["provider"], step["reason"], from_rfc3339(step["at"]))
-                for step in data["route"]
-            ),
+            route=tuple(map(step_of, data["route"])),
             error=None if error is None else Failure(**error),
             data=data_ref_of(data) if "dataref" in data else None,
             cost_estimated=data.get("cost_estimated") is True,

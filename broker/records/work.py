@@ -15,15 +15,38 @@ from broker.records.times import from_rfc3339, to_rfc3339
 
 @dataclass(frozen=True, slots=True)
 class RouteStep:
-    """One choice of a provider: which, why (words and figures), and when (unix seconds)."""
+    """One choice of a provider: which, why (words and figures), and when (unix seconds).
+
+    `code` is a word of `broker.core.routing.Reason`; `candidates` what was known of each provider
+    at the time, ready for JSON, as `broker.core.routing` says it (work records only).
+    """
 
     provider: str
     reason: str
     at: float
+    code: str = ""
+    candidates: tuple[Mapping[str, Any], ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """The step as completions and work records carry it."""
-        return {"provider": self.provider, "reason": self.reason, "at": to_rfc3339(self.at)}
+    def as_json(self, *, whole: bool = False) -> dict[str, Any]:
+        """The step as completions carry it; `whole`, with the candidates, as work records do."""
+        value: dict[str, Any] = {"provider": self.provider, "reason": self.reason}
+        value["at"] = to_rfc3339(self.at)
+        if self.code:
+            value["code"] = self.code
+        if whole and self.candidates:
+            value["candidates"] = self.candidates
+        return value
+
+
+def step_of(data: Mapping[str, Any]) -> RouteStep:
+    """Read a step; raises KeyError, TypeError or ValueError when it is none."""
+    return RouteStep(
+        data["provider"],
+        data["reason"],
+        from_rfc3339(data["at"]),
+        data.get("code", ""),
+        tuple(data.get("candidates", ())),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +57,9 @@ class Work:
     written, `cost_usd` what is known of their cost (None: nothing of it; `cost_estimated`: a part
     of it was estimated or is not known); `route` ends with the provider whose topic this is. Times
     are unix seconds.
+
+    `weighed` says in words how the expected output was reached. `not_before` is when it may start
+    at the earliest, where its tenant's rate made it wait.
     """
 
     id: str
@@ -58,6 +84,8 @@ class Work:
     headers: Headers = field(repr=False, default=())
     cost_usd: float | None = 0.0
     cost_estimated: bool = False
+    weighed: str = ""
+    not_before: float | None = None
 
     @property
     def moves(self) -> int:
@@ -99,10 +127,14 @@ def encode_work(work: Work) -> bytes:
         "cost_estimated": work.cost_estimated,
         "accepted_at": to_rfc3339(work.accepted_at),
         "source": {"partition": work.source.partition, "offset": work.source.offset},
-        "route": [step.as_json() for step in work.route],
+        "route": [step.as_json(whole=True) for step in work.route],
     }
     if work.deadline is not None:
         ours["deadline"] = to_rfc3339(work.deadline)
+    if work.weighed:
+        ours["weighed"] = work.weighed
+    if work.not_before is not None:
+        ours["not_before"] = to_rfc3339(work.not_before)
     if work.reply_partition is not None:
         ours["reply_partition"] = work.reply_partition
     # The producer's fields keep their own folder: an unknown field of theirs may have any name.
@@ -127,7 +159,7 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
         _check(data)
         fields = data["prompt"]
         source = data["source"]
-        deadline = data.get("deadline")
+        deadline, not_before = data.get("deadline"), data.get("not_before")
         return Work(
             id=data["id"],
             tenant=data["tenant"],
@@ -145,15 +177,14 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
             input_tokens=data["input_tokens"],
             expected_output_tokens=data["expected_output_tokens"],
             attempt=data["attempt"],
-            route=tuple(
-                RouteStep(step["provider"], step["reason"], from_rfc3339(step["at"]))
-                for step in data["route"]
-            ),
+            route=tuple(map(step_of, data["route"])),
             fields=fields,
             metadata=fields.get("metadata") or {},
             headers=headers,
             cost_usd=data.get("cost_usd", 0.0),
             cost_estimated=data.get("cost_estimated") is True,
+            weighed=data.get("weighed", ""),
+            not_before=None if not_before is None else from_rfc3339(not_before),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRecordError(
@@ -181,6 +212,7 @@ def _check(data: Mapping[str, Any]) -> None:
         and data["route"]
         and isinstance(data.get("reply_partition"), int | None)
         and isinstance(data.get("cost_usd"), int | float | None)
+        and isinstance(data.get("weighed", ""), str)
         and isinstance(fields.get("provider"), str | None)
         and isinstance(fields.get("metadata"), dict | None)
     )

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import platformdirs
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -20,8 +19,10 @@ from broker.records.errors import UsageError
 from broker.records.prompt import Catalog
 from broker.settings.catalog import catalog_of
 from broker.settings.defaults import default_models, default_providers
+from broker.settings.lanes import LaneSettings
 from broker.settings.local_model import LocalModelSettings, with_local_model
 from broker.settings.origins import BETWEEN, PREFIX, Origins
+from broker.settings.places import CONFIG_FILE, data_folder, settings_file, state_folder
 from broker.settings.price_table import PricesSettings
 from broker.settings.problems import (
     InvalidSettingsError,
@@ -31,6 +32,7 @@ from broker.settings.problems import (
     unknown_variables,
 )
 from broker.settings.providers import ProviderSettings
+from broker.settings.routing import RoutingSettings
 from broker.settings.secrets import masked, resolve_secret
 from broker.settings.section import Name
 from broker.settings.sections import (
@@ -38,11 +40,9 @@ from broker.settings.sections import (
     CompletionSettings,
     DedupeSettings,
     KafkaSettings,
-    LaneSettings,
     LogSettings,
     ModelSettings,
     OpsSettings,
-    RoutingSettings,
     StoreSettings,
     TopicSettings,
     WorkerSettings,
@@ -58,9 +58,6 @@ __all__ = [
     "settings_file",
     "state_folder",
 ]
-
-CONFIG_FILE = "weighbridge.toml"
-CONFIG_VARIABLE = "WEIGHBRIDGE_CONFIG"
 
 
 class Settings(BaseSettings):
@@ -214,30 +211,3 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     if unknown:
         raise InvalidSettingsError(unknown)
     return loaded if loaded.local_model.url is None else with_local_model(loaded)
-
-
-def settings_file(config: Path | None) -> Path | None:
-    """The file that `load_settings` reads; None when there is none, which is well.
-
-    Raises UsageError when one was named and is not there.
-    """
-    named = os.environ.get(CONFIG_VARIABLE) or None
-    path = config or Path(named or CONFIG_FILE)
-    if path.is_file():
-        return path
-    if path.exists():
-        raise UsageError(f"The settings file {path} is not a file.", mend="Name another, or none.")
-    if config is None and named is None:
-        return None
-    by = "" if config is not None else f", named by {CONFIG_VARIABLE},"
-    raise UsageError(f"The settings file {path}{by} does not exist.", mend="Name another, or none.")
-
-
-def data_folder() -> Path:
-    """Where the embedded broker's data and the claim checks lie (`XDG_DATA_HOME` moves it)."""
-    return platformdirs.user_data_path("weighbridge")
-
-
-def state_folder() -> Path:
-    """Where logs, chosen ports and process ids lie (`XDG_STATE_HOME` moves it)."""
-    return platformdirs.user_state_path("weighbridge")

@@ -38,41 +38,6 @@ class ModelSettings(Section):
     default: bool = False
 
 
-class LaneSettings(Section):
-    """Weights (token units) up to which a prompt is light, and from which it is heavy."""
-
-    light_max: PositiveInt = 2_000
-    heavy_min: PositiveInt = 8_000
-    output_factor: PositiveFloat = 4.0
-    reserved_light: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25
-    """The share of a worker's slots that only light prompts may use; the others need some too."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "LaneSettings":
-        if self.heavy_min <= self.light_max:
-            raise ValueError("lanes.heavy_min must be above lanes.light_max")
-        return self
-
-
-class RoutingSettings(Section):
-    """`overflow`: seconds of expected wait that the preferred provider may have, by lane."""
-
-    policy: Literal["overflow"] = "overflow"
-    light_wait_s: PositiveFloat = 4.0
-    medium_wait_s: PositiveFloat = 2.0
-    heavy_wait_s: PositiveFloat = 1.0
-    batch_wait_s: PositiveFloat = 60.0
-    max_moves: Annotated[int, Field(ge=0)] = 3
-
-    @model_validator(mode="after")
-    def _heavy_first(self) -> "RoutingSettings":
-        if self.heavy_wait_s > min(self.light_wait_s, self.medium_wait_s):
-            raise ValueError(
-                "heavy prompts must overflow first, so heavy_wait_s must be the lowest limit"
-            )
-        return self
-
-
 class DedupeSettings(Section):
     """How long an id is remembered, and how many at most."""
 

@@ -8,8 +8,10 @@ import pytest
 
 from broker.classifier.decide import Decider, Outcome
 from broker.classifier.header_names import EXACT_NAMES
+from broker.classifier.router import Router
 from broker.classifier.rules import Rules, rules_of
-from broker.classifier.tokens import token_counter
+from broker.classifier.tokens import How, token_counter
+from broker.classifier.weighing import Weigher
 from broker.core.dedupe import DedupeWindow, home_partition
 from broker.core.provider_view import ProviderView
 from broker.log.topic_names import TopicNames
@@ -41,7 +43,8 @@ class Bench:
 
     def __init__(self, given: Rules | None = None) -> None:
         self.view = ProviderView(NOW)
-        self.decider = Decider(given or rules(), self.view, COUNT)
+        known = given or rules()
+        self.decider = Decider(known, Weigher(known, COUNT), Router(known, self.view))
         self.windows = {p: DedupeWindow(3600.0, 1000) for p in range(PARTITIONS)}
 
     def decide(self, record: InputRecord, now: float = NOW) -> Outcome:
@@ -313,10 +316,11 @@ class TestHeaderNames:
 
 
 def test_a_defect_in_weighing_ends_one_prompt_and_not_the_classifier() -> None:
-    def broken(_texts: object) -> tuple[int, str]:
+    def broken(_texts: object) -> tuple[int, How]:
         raise ZeroDivisionError
 
-    decider = Decider(rules(), ProviderView(NOW), broken)
+    known = rules()
+    decider = Decider(known, Weigher(known, broken), Router(known, ProviderView(NOW)))
     outcome = decider.decide(record(b"Why is the sky blue?", 2, 5), DedupeWindow(60, 10), NOW)
     assert (outcome.verdict, outcome.code) == ("failed", "internal_error")
     assert completion_of(outcome).id == "2-5"

@@ -44,6 +44,9 @@ def test_every_topic_of_the_architecture_is_planned() -> None:
         "llm.calls": 6,
         "llm.providers": 1,
         "llm.control": 1,
+        "llm.progress": 1,
+        "llm.tenants": 1,
+        "llm.tenant-totals": 1,
         "llm.prompts-dlt": 3,
     }
 

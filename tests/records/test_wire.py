@@ -18,7 +18,8 @@ from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.work import RouteStep, Work, decode_work, encode_work, work_headers
 
 AT = 1_700_000_000.125
-STEP = RouteStep("azure", "preferred: waits 0.2 s", AT)
+STEP = RouteStep("azure", "preferred: waits 0.2 s", AT, "preferred")
+SEEN = replace(STEP, candidates=({"provider": "azure", "wait_s": 0.2},))
 
 
 WORK = Work(
@@ -38,10 +39,12 @@ WORK = Work(
     input_tokens=100,
     expected_output_tokens=200,
     attempt=0,
-    route=(STEP,),
+    route=(SEEN,),
     fields={"prompt": "x", "weight": "a producer's own field"},
     metadata={},
     headers=(("x-own", b"\xff"),),
+    weighed="80% of 1,203 answers to t are shorter",
+    not_before=AT + 2,
 )
 
 
@@ -98,6 +101,18 @@ def test_calls_and_states_round_trip() -> None:
     ended = CallEvent(
         "a", "t", "azure", "m", 1, "ended", AT, "ok", 200, None, 12, 3, 0.5, 1, 2, 0.25
     )
+    more = replace(
+        ended,
+        kind="chat",
+        lane="light",
+        weight=900,
+        expected_output_tokens=200,
+        queued_ms=7,
+        own_maximum=300,
+        cut=True,
+        notes={"deployment": "ptu-2"},
+    )
+    assert decode_call(encode_call(more)) == more
     assert decode_call(encode_call(started)) == started
     assert decode_call(encode_call(ended)) == ended
     state = ProviderState(

@@ -7,6 +7,8 @@ import pytest
 
 from broker.core.dedupe import home_partition
 from broker.core.prices import NOT_KNOWN, NOTHING, Cost, Prices
+from broker.core.provider_view import Candidate, Standing
+from broker.core.routing import Decision, Reason
 from broker.log.units import Output, PartitionSet
 from broker.records.completion import Failure, decode_completion, encode_completion
 from broker.records.usage import Usage
@@ -18,6 +20,12 @@ from workers.providers.dialect import Answer
 
 NOW = 1_790_000_000.0
 MODELS = {MODEL: "gpt-deployed"}
+TO_GOOGLE = Decision(
+    "google",
+    Reason.FAILED,
+    "azure 503, google waits 0.1 s",
+    (Candidate("azure", Standing.ABLE), Candidate("google", Standing.ABLE, wait_s=0.1)),
+)
 
 
 def endings(*, by_key: bool = False, prices: Prices | None = None) -> Endings:
@@ -61,14 +69,14 @@ class TestPlaces:
     @pytest.mark.parametrize("lane", ["light", "medium", "heavy", "batch"])
     def test_a_move_stays_in_its_lane(self, lane: str) -> None:
         given = job(partition=PLAN.partitions[lane][-1], offset=8)  # type: ignore[index]  # names
-        (output,) = endings().moved(given, "google", "azure failed", NOW).outputs
+        (output,) = endings().moved(given, TO_GOOGLE, NOW).outputs
         own = PLAN.partitions[lane]  # type: ignore[index]  # as above
         assert output.topic == TOPICS.work("google")
         assert output.partition == PartitionSet(own.start, len(own))
 
     def test_a_unit_has_the_place_and_epoch_of_its_record(self) -> None:
         given = job(partition=3, offset=41, epoch=9)
-        unit = endings().moved(given, "google", "azure failed", NOW)
+        unit = endings().moved(given, TO_GOOGLE, NOW)
         assert (unit.topic, unit.partition, unit.offset, unit.epoch, unit.tag) == (
             *(TOPICS.work("azure"), 3, 41, 9),
             given,
@@ -138,7 +146,7 @@ class TestMoves:
     def test_what_was_spent_travels_with_the_work(self) -> None:
         given = job(work(cost_usd=0.5))
         given.cost = Cost(0.25, estimated=True)
-        (output,) = endings().moved(given, "google", "azure failed", NOW).outputs
+        (output,) = endings().moved(given, TO_GOOGLE, NOW).outputs
         moved = decode_work(output.value)
         assert (moved.cost_usd, moved.cost_estimated) == (0.75, True)
 
@@ -153,10 +161,12 @@ class TestMoves:
             )
         )
         given.calls = 3
-        (output,) = endings().moved(given, "google", "azure 503, google waits 0.1 s", NOW).outputs
+        (output,) = endings().moved(given, TO_GOOGLE, NOW).outputs
         moved = decode_work(output.value, output.headers)
         assert [step.provider for step in moved.route] == ["azure", "google"]
         assert moved.route[-1].reason == "azure 503, google waits 0.1 s"
+        assert moved.route[-1].code == "failed"
+        assert [one["provider"] for one in moved.route[-1].candidates] == ["azure", "google"]
         assert (moved.attempt, moved.moves, moved.deadline) == (3, 1, NOW + 5)
         assert (moved.fields, moved.metadata) == (given.work.fields, {"k": "v"})
         assert (moved.reply_partition, output.key) == (2, b"a")

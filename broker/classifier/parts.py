@@ -1,0 +1,33 @@
+"""What a classifier decides with: the parts put together, and what of them runs beside it."""
+
+import time
+
+from broker.classifier.decide import Decider
+from broker.classifier.router import Router
+from broker.classifier.rules import Rules
+from broker.classifier.tokens import CountTokens
+from broker.classifier.weighing import Weigher
+from broker.core.provider_view import ProviderView
+from broker.log.provider_states import ProviderStatesReader
+from broker.settings import Settings
+
+
+class Parts:
+    """The decider of one classifier, and the readers that it learns from."""
+
+    def __init__(self, settings: Settings, rules: Rules, count_tokens: CountTokens) -> None:
+        self._states = ProviderStatesReader(settings)
+        self._view = ProviderView(time.time())
+        self.decider = Decider(rules, Weigher(rules, count_tokens), Router(rules, self._view))
+
+    def start(self) -> None:
+        """Begin to read what others say; nothing waits for it."""
+        self._states.start()
+
+    def before_slice(self) -> None:
+        """Take in what was read; on the event loop, before each slice of decisions."""
+        self._view.update(self._states.snapshot())
+
+    def close(self) -> None:
+        """Stop reading; may take some seconds."""
+        self._states.close()
