@@ -12,6 +12,7 @@ from broker.records.data_refs import (
     TEXT_PARTS,
     data_ref_of,
     holder_of,
+    is_bare_reference,
     is_reference,
 )
 from broker.store.media import JSON, UNKNOWN, sniffed
@@ -20,7 +21,7 @@ WHOLE: Final = ("prompt", "input")
 """Fields that may come by reference as a whole."""
 
 _LISTS: Final = ("messages", "input")
-"""Fields that may be lists of messages, whose parts may come by reference."""
+"""Fields that may be lists: of messages, whose parts may come by reference, or of inputs."""
 
 _NAMES: Final[Mapping[str, str]] = {
     "image_url": "url",
@@ -43,6 +44,9 @@ def holders(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for name in _LISTS:
         given = fields.get(name)
         for message in given if isinstance(given, list) else ():
+            if is_bare_reference(message):
+                yield message
+                continue
             content = message.get("content") if isinstance(message, Mapping) else None
             for part in content if isinstance(content, list) else ():
                 holder = holder_of(part)
@@ -62,15 +66,27 @@ def filled(fields: Mapping[str, Any], bytes_at: Bytes) -> dict[str, Any]:
             made[name] = _whole(name, fields[name], bytes_at)
     for name in _LISTS:
         if isinstance(fields.get(name), list):
-            made[name] = [_message(message, bytes_at) for message in fields[name]]
+            made[name] = [_item(item, bytes_at) for item in fields[name]]
     return made
 
 
 def _whole(name: str, holder: Mapping[str, Any], bytes_at: Bytes) -> Any:
     ref = data_ref_of(holder)
     data = bytes_at(ref.url)
-    # Many inputs of an embedding are a list.
-    return orjson.loads(data) if name == "input" and ref.media_type == JSON else data.decode()
+    if name != "input" or ref.media_type != JSON:
+        return data.decode()
+    # Many inputs of an embedding are a list. Of what lies in a store nothing else is fetched.
+    inputs = orjson.loads(data)
+    if isinstance(inputs, list) and any(map(is_bare_reference, inputs)):
+        raise ValueError("a list of inputs in a store holds references itself")
+    return inputs
+
+
+def _item(item: Any, bytes_at: Bytes) -> Any:
+    if is_bare_reference(item):
+        # Always text, whatever its type: a document to be embedded may well be JSON.
+        return bytes_at(data_ref_of(item).url).decode()
+    return _message(item, bytes_at)
 
 
 def _message(message: Any, bytes_at: Bytes) -> Any:

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from broker.records.data_refs import data_ref_of
+from broker.records.data_refs import DataRef, data_ref_of
 from broker.records.field_rules import InvalidField, check_content
 from broker.records.work import Work
 from broker.store.claims import BIG
@@ -16,6 +16,9 @@ from workers.input_room import InputRoom
 
 TOO_LARGE: Final = "dataref_too_large"
 UNREADABLE: Final = "dataref_unreadable"
+
+_AT_ONCE: Final = 8
+"""Objects that one prompt reads at the same time."""
 
 
 class Inputs:
@@ -43,13 +46,14 @@ class Inputs:
         deadline of the prompt.
         """
         try:
-            refs = set(map(data_ref_of, holders(work.fields)))
+            refs = list(map(data_ref_of, holders(work.fields)))
         except (AttributeError, KeyError, TypeError) as error:
             raise DataRefError(
                 "A `dataref` of the prompt is not in the contract's form.", code=UNREADABLE
             ) from error
         if not refs:
             return work
+        # What is referred to twice stands twice in the call.
         size = sum(ref.size for ref in refs)
         if size > self._most:
             raise DataRefError(
@@ -60,8 +64,26 @@ class Inputs:
         left = None if work.deadline is None else work.deadline - time.time()
         async with asyncio.timeout(left):
             await self.room.take(asker, size)
-            got = {ref.url: await self._reader().read(ref) for ref in refs}
+            got = await self._read(dict.fromkeys(refs))
         return replace(work, fields=await self._filled(work, got, size))
+
+    async def _read(self, refs: Iterable[DataRef]) -> dict[str, bytes]:
+        """What lies at each URL, some of them at once: a list of inputs may have thousands."""
+        left, reader = iter(refs), self._reader()
+        got: dict[str, bytes] = {}
+
+        async def some() -> None:
+            for ref in left:
+                got[ref.url] = await reader.read(ref)
+
+        tasks = [asyncio.ensure_future(some()) for _ in range(_AT_ONCE)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return got
 
     async def _filled(self, work: Work, got: dict[str, bytes], size: int) -> dict[str, Any]:
         def fill() -> dict[str, Any]:

@@ -7,7 +7,7 @@ A reference is four fields wherever the bytes themselves, their text or a data U
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 MAX_URL: Final = 2_048
 TEXT_PARTS: Final = frozenset({"text", "input_text"})
@@ -67,6 +67,20 @@ def holder_of(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return part
     inner = part.get(str(part.get("type")))
     return inner if isinstance(inner, Mapping) and is_reference(inner) else None
+
+
+def is_bare_reference(item: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether an item of a list stands for one text elsewhere: inputs of embeddings do."""
+    if not isinstance(item, Mapping) or not is_reference(item):
+        return False
+    return "type" not in item and "role" not in item
+
+
+def bare_problem(item: Mapping[str, Any]) -> str | None:
+    """What is wrong with a bare reference, as the end of a sentence, or None."""
+    if not item.keys() <= FIELDS:
+        return f"beside a `dataref` it may have only {', '.join(sorted(FIELDS - {'dataref'}))}"
+    return reference_problem(item)
 
 
 def reference_problem(holder: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from broker.records.data_refs import is_reference, part_problem, reference_problem
+from broker.records.data_refs import (
+    bare_problem,
+    is_bare_reference,
+    is_reference,
+    part_problem,
+    reference_problem,
+)
 from broker.records.prompt import Kind
 
 MAX_METADATA = 16
@@ -54,15 +60,24 @@ def _check_reference(name: str, holder: Mapping[str, Any]) -> None:
 
 
 def _check_inputs(given: object) -> None:
-    """A text, texts, the tokens of one text, or lists of those; kept together and in order."""
+    """A text, texts, the tokens of one text, or lists of those; kept together and in order.
+
+    Each text of several may come by reference.
+    """
     inputs = given if isinstance(given, list) else [given]
-    texts = all(isinstance(one, str) for one in inputs)
+    texts = all(isinstance(one, str) or is_bare_reference(one) for one in inputs)
     lists = all(isinstance(one, list) and one and _are_tokens(one) for one in inputs)
     tokens = inputs is given and _are_tokens(inputs)
     if not inputs or not (texts or lists or tokens):
         raise InvalidField(
-            "invalid_prompt", "`input` must be text, a list of texts, or tokens as whole numbers."
+            "invalid_prompt",
+            "`input` must be text, a list of texts (each may be a `dataref`), or tokens as whole "
+            "numbers.",
         )
+    for place, one in enumerate(inputs):
+        problem = bare_problem(one) if is_bare_reference(one) else None
+        if problem:
+            raise InvalidField("invalid_dataref", f"Input {place} of `input`: {problem}.")
 
 
 def _are_tokens(given: list[Any]) -> bool:

@@ -141,6 +141,8 @@ def test_what_lies_in_a_store_is_weighed_by_the_size_that_was_told() -> None:
         content = content_of({"messages": [{"role": "user", "content": [part]}]}, GIVEN)
         assert content.extra_tokens == PER_PROMPT + PER_MESSAGE + tokens
     assert content_of({"prompt": ref}, GIVEN).extra_tokens == PER_PROMPT + 100_000
+    inputs = content_of({"input": ["a", ref, ref]}, GIVEN)
+    assert (inputs.texts, inputs.extra_tokens) == (("a",), PER_PROMPT + 200_000)
     assert content_of({"prompt": {**ref, "dataref_size": "x"}}, GIVEN).extra_tokens == PER_PROMPT
 
 

@@ -36,14 +36,21 @@ def test_whole_texts_may_come_by_reference(model: str, name: str) -> None:
     assert parsed(orjson.dumps(value)).fields == value
 
 
-@pytest.mark.parametrize("given", ["a", ["a", "b"], [1, 2], [[1, 2], [3]]])
+@pytest.mark.parametrize(
+    "given",
+    ["a", ["a", "b"], [1, 2], [[1, 2], [3]], [REF], ["a", REF, {**REF, "dataref_type": "a/b"}]],
+)
 def test_embedding_inputs_are_text_or_tokens_one_or_many(given: object) -> None:
     value = {"model": "vectors", "input": given}
     assert parsed(orjson.dumps(value)).fields == value
 
 
 @pytest.mark.parametrize(
-    "given", [[], [[]], [1, "a"], [[1], "a"], [-1], [True], [1.5], [["a"]], {}, [[1], []], 5, True]
+    "given",
+    [
+        *([], [[]], [1, "a"], [[1], "a"], [-1], [True], [1.5], [["a"]], {}, [[1], []], 5, True),
+        *([REF, [1]], [1, REF], [[REF]], [{"type": "text", **REF}], [{"dataref": None}]),
+    ],
 )
 def test_embedding_inputs_of_mixed_or_other_types_are_refused(given: object) -> None:
     result = rejected(orjson.dumps({"model": "vectors", "input": given}))
@@ -79,6 +86,25 @@ def test_a_reference_without_its_size_and_sum_is_refused(
     assert rejected(orjson.dumps(items)).code == "invalid_dataref"
     if "url" not in change:
         assert told in rejected(orjson.dumps({"prompt": {**REF, **change}})).message
+
+
+def test_an_input_of_a_list_by_reference_is_named_when_it_is_wrong() -> None:
+    for change, told in (
+        ({"dataref_size": 0}, "dataref_size"),
+        ({"dataref_sha256": "x"}, "SHA-256"),
+        ({"dataref": "x"}, "URL"),
+        ({"text": "x"}, "may have only"),
+    ):
+        given = ["a", REF, {**REF, **change}]
+        result = rejected(orjson.dumps({"model": "vectors", "input": given}))
+        assert result.code == "invalid_dataref"
+        assert told in result.message
+        assert "Input 2 of" in result.message
+
+
+def test_a_bare_reference_is_no_item_of_a_chat() -> None:
+    assert rejected(orjson.dumps({"input": [REF]})).code == "invalid_prompt"
+    assert rejected(orjson.dumps({"messages": [REF]})).code == "invalid_messages"
 
 
 def test_what_may_not_come_by_reference_is_refused() -> None:

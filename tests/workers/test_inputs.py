@@ -43,7 +43,11 @@ def parts(*given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def asked(
-    tmp_path: Path, fields: Mapping[str, Any], kind: str = "chat", **store: Any
+    tmp_path: Path,
+    fields: Mapping[str, Any],
+    kind: str = "chat",
+    travels: int = 4_000,
+    **store: Any,
 ) -> tuple[Finish | Move, list[dict[str, Any]]]:
     """What the attempt came to, and what the provider was asked."""
     settings = StoreSettings(url=(tmp_path / "own").as_uri(), **store)
@@ -51,12 +55,13 @@ def asked(
     async def main() -> tuple[Finish | Move, list[dict[str, Any]]]:
         async with says.local_provider() as provider:
             if kind != "chat":
-                vectors = [{"object": "embedding", "index": n, "embedding": [0.5]} for n in (0, 1)]
+                many = len(fields["input"]) if isinstance(fields["input"], list) else 2
+                vectors = [{"index": n, "embedding": [float(n)]} for n in range(many)]
                 provider.reply = says.bytes_of(orjson.dumps({"data": vectors, "usage": {}}))
             made = bench(provider.url, store=settings)
             ticket = Ticket.ask(made.breaker, time.time())
             assert ticket is not None
-            given = as_read(work(kind=kind, fields=fields))
+            given = as_read(work(kind=kind, fields=fields), travels)
             end = await made.attempts.run(job(given), ticket)
             await made.attempts.client.close()
             assert isinstance(end, Finish | Move)
@@ -68,12 +73,12 @@ def asked(
     return on_loop(main())
 
 
-def as_read(given: Work) -> Work:
+def as_read(given: Work, most: int) -> Work:
     """As it comes from a work topic; only the reference has travelled."""
     if "messages" in given.fields:
         del given.fields["prompt"]  # type: ignore[attr-defined]  # it is a dict
     value = encode_work(given)
-    assert len(value) < 4_000
+    assert len(value) < most
     return decode_work(value)
 
 
