@@ -10,6 +10,7 @@ from broker.core.call_costs import EndedCall, Spent, spent_by
 from broker.core.lanes import LanePlan
 from broker.core.prices import UNKNOWN, Prices
 from broker.core.routing import Decision
+from broker.core.sharding import apart
 from broker.log.completion_place import completion_place
 from broker.log.topic_names import TopicNames
 from broker.log.units import Output, PartitionSet, Unit
@@ -136,6 +137,8 @@ class Endings:
         )
         lanes = self._deployment.work_lanes[to].partitions
         own = lanes[job.lane]
+        if work.apart is not None:
+            own = apart(work.tenant, own, work.apart)
         output = Output(
             self._deployment.topics.work(to),
             PartitionSet(own.start, len(own)),

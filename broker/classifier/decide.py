@@ -15,6 +15,7 @@ from broker.classifier.rules import Rules
 from broker.classifier.weighing import Weighed, Weigher
 from broker.core import dedupe
 from broker.core.routing import NoDecision
+from broker.core.sharding import TenantShards
 from broker.log.units import Output
 from broker.records import headers as names
 from broker.records.completion import Failure
@@ -47,16 +48,22 @@ class Outcome:
 
 
 class Decider:
-    """The decisions of one classifier."""
+    """The decisions of one classifier. Without `shards` no tenant is kept apart."""
 
     def __init__(
-        self, rules: Rules, weigher: Weigher, router: Router, door: Door | None = None
+        self,
+        rules: Rules,
+        weigher: Weigher,
+        router: Router,
+        door: Door | None = None,
+        shards: TenantShards | None = None,
     ) -> None:
         self._rules = rules
         self._outputs = Outputs(rules)
         self._weigher = weigher
         self._router = router
         self._door = door or OpenDoor()
+        self._shards = shards
 
     def decide(self, record: InputRecord, window: dedupe.DedupeWindow, now: float) -> Outcome:
         """Decide on one record at `now` (unix seconds); `window` has its partition's ids."""
@@ -115,6 +122,8 @@ class Decider:
                 "routing", str(chosen.reason), f"Nobody can take it: {chosen.sentence}."
             )
             return self.fail(record, prompt, problem, now, weighed=weighed)
+        lane, shards = weighed.lane, self._shards
+        own = self._rules.lanes[chosen.provider].partitions[lane]
         step = RouteStep(chosen.provider, chosen.sentence, now, str(chosen.reason), chosen.notes)
         work = Work(
             id=prompt.id,
@@ -129,7 +138,7 @@ class Decider:
             source=prompt.source,
             reply_partition=prompt.reply_partition,
             weight=weighed.weight,
-            lane=weighed.lane,
+            lane=lane,
             input_tokens=weighed.input_tokens,
             expected_output_tokens=weighed.output_tokens,
             attempt=0,
@@ -139,17 +148,22 @@ class Decider:
             headers=prompt.headers,
             weighed=weighed.words,
             not_before=admitted.not_before,
+            apart=None if shards is None else shards.share(lane, prompt.tenant, now),
         )
-        output = self._outputs.work(work, weighed.lane, chosen.provider)
+        if shards is not None:
+            own = shards.within(lane, prompt.tenant, own, now)
+        output = self._outputs.work(work, chosen.provider, own)
         if not self._outputs.fits(output):
             return self.too_large(record, prompt, now)
         self._router.sent(chosen, weighed, now)
+        if shards is not None:
+            shards.sent(lane, prompt.tenant, weighed.weight, chosen.wait_s, now)
         self._door.routed(prompt, weighed, admitted, now)
         return Outcome(
             "routed",
             (output, *admitted.charges),
             provider=chosen.provider,
-            lane=weighed.lane,
+            lane=lane,
             reason=str(chosen.reason),
             input_tokens=weighed.input_tokens,
             how=weighed.how,

@@ -6,7 +6,6 @@ from typing import Final
 from broker.classifier.header_names import EXACT_NAMES, all_writable, exact_names, writable
 from broker.classifier.rules import Rules
 from broker.core import dedupe
-from broker.core.lanes import Lane
 from broker.log.completion_place import completion_place
 from broker.log.units import Output, PartitionSet
 from broker.records import headers as names
@@ -48,9 +47,8 @@ class Outputs:
             headers=(*kept, (names.ORIGIN, origin), (names.ACCEPTED_AT, accepted)),
         )
 
-    def work(self, work: Work, lane: Lane, provider: str) -> Output:
-        """The work record: any partition of the lane."""
-        own = self._rules.lanes[provider].partitions[lane]
+    def work(self, work: Work, provider: str, own: range) -> Output:
+        """The work record: any of these partitions of the provider's topic."""
         return Output(
             topic=self._rules.work[provider],
             partition=PartitionSet(own.start, len(own)),

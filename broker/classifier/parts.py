@@ -8,6 +8,7 @@ from broker.classifier.rules import Rules
 from broker.classifier.tokens import CountTokens
 from broker.classifier.weighing import Weigher
 from broker.core.provider_view import ProviderView
+from broker.core.sharding import TenantShards
 from broker.log.provider_states import ProviderStatesReader
 from broker.settings import Settings
 
@@ -18,7 +19,12 @@ class Parts:
     def __init__(self, settings: Settings, rules: Rules, count_tokens: CountTokens) -> None:
         self._states = ProviderStatesReader(settings)
         self._view = ProviderView(time.time())
-        self.decider = Decider(rules, Weigher(rules, count_tokens), Router(rules, self._view))
+        self.decider = Decider(
+            rules,
+            Weigher(rules, count_tokens),
+            Router(rules, self._view),
+            shards=TenantShards(time.time()) if settings.lanes.shuffle_sharding else None,
+        )
 
     def start(self) -> None:
         """Begin to read what others say; nothing waits for it."""

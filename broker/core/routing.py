@@ -88,6 +88,12 @@ class Decision:
     candidates: tuple[Candidate, ...]
 
     @property
+    def wait_s(self) -> float:
+        """Expected wait at the chosen provider, seconds."""
+        name = self.provider
+        return next((one.wait_s for one in self.candidates if one.provider == name), 0.0)
+
+    @property
     def notes(self) -> tuple[Mapping[str, Any], ...]:
         """Each candidate with its figures, ready for JSON, for the work record."""
         return tuple(

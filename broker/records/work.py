@@ -59,7 +59,8 @@ class Work:
     are unix seconds.
 
     `weighed` says in words how the expected output was reached. `not_before` is when it may start
-    at the earliest, where its tenant's rate made it wait.
+    at the earliest, where its tenant's rate made it wait; `apart` the tenant's share of its lane's
+    work, where it was so large that it is kept out of others' partitions.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Work:
     cost_estimated: bool = False
     weighed: str = ""
     not_before: float | None = None
+    apart: float | None = None
 
     @property
     def moves(self) -> int:
@@ -135,6 +137,8 @@ def encode_work(work: Work) -> bytes:
         ours["weighed"] = work.weighed
     if work.not_before is not None:
         ours["not_before"] = to_rfc3339(work.not_before)
+    if work.apart is not None:
+        ours["apart"] = round(work.apart, 3)
     if work.reply_partition is not None:
         ours["reply_partition"] = work.reply_partition
     # The producer's fields keep their own folder: an unknown field of theirs may have any name.
@@ -185,6 +189,7 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
             cost_estimated=data.get("cost_estimated") is True,
             weighed=data.get("weighed", ""),
             not_before=None if not_before is None else from_rfc3339(not_before),
+            apart=data.get("apart"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRecordError(
@@ -213,6 +218,7 @@ def _check(data: Mapping[str, Any]) -> None:
         and isinstance(data.get("reply_partition"), int | None)
         and isinstance(data.get("cost_usd"), int | float | None)
         and isinstance(data.get("weighed", ""), str)
+        and isinstance(data.get("apart"), float | None)
         and isinstance(fields.get("provider"), str | None)
         and isinstance(fields.get("metadata"), dict | None)
     )

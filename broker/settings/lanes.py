@@ -16,6 +16,9 @@ class LaneSettings(Section):
     reserved_light: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25
     """The share of a worker's slots that only light prompts may use; the others need some too."""
 
+    shuffle_sharding: bool = True
+    """Keep a noisy tenant out of some of a crowded lane's partitions, for the others."""
+
     @model_validator(mode="after")
     def _in_order(self) -> "LaneSettings":
         if self.heavy_min <= self.light_max:

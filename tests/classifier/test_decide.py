@@ -14,6 +14,7 @@ from broker.classifier.tokens import How, token_counter
 from broker.classifier.weighing import Weigher
 from broker.core.dedupe import DedupeWindow, home_partition
 from broker.core.provider_view import ProviderView
+from broker.core.sharding import TenantShards
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import Shapes
 from broker.log.units import Output, PartitionSet
@@ -41,10 +42,13 @@ def rules(most_bytes: Mapping[str, int] | None = None, **sections: Any) -> Rules
 class Bench:
     """One decider with the windows of all partitions."""
 
-    def __init__(self, given: Rules | None = None) -> None:
+    def __init__(self, given: Rules | None = None, *, keep_apart: bool = False) -> None:
         self.view = ProviderView(NOW)
-        known = given or rules()
-        self.decider = Decider(known, Weigher(known, COUNT), Router(known, self.view))
+        self.rules = known = given or rules()
+        shards = TenantShards(NOW) if keep_apart else None
+        self.decider = Decider(
+            known, Weigher(known, COUNT), Router(known, self.view), shards=shards
+        )
         self.windows = {p: DedupeWindow(3600.0, 1000) for p in range(PARTITIONS)}
 
     def decide(self, record: InputRecord, now: float = NOW) -> Outcome:
@@ -108,6 +112,24 @@ class TestRouting:
         ]
         assert chosen[0] == "openai"
         assert {"azure", "google"} <= set(chosen)
+
+    def test_a_tenant_that_floods_a_crowded_lane_is_kept_out_of_the_others_partitions(self) -> None:
+        bench = Bench(keep_apart=True)
+        bench.view.update({name: [state(name, speed=50.0)] for name in bench.rules.work})
+        outcomes = {
+            tenant: bench.decide(
+                at_home(f"{tenant}-{i}", {"prompt": "hi", "tenant": tenant, "max_tokens": 100}),
+                NOW + i / 10,
+            )
+            for i in range(200)
+            for tenant in ("noisy", "noisy", "noisy", "noisy", "noisy", f"quiet{i % 20}")
+        }
+        noisy = outcomes.pop("noisy").outputs[0]
+        assert noisy.partition == PartitionSet(0, 5)
+        assert decode_work(noisy.value).apart is not None
+        quiet = [one.outputs[0] for one in outcomes.values()]
+        assert {one.partition for one in quiet} == {PartitionSet(5, 1)}
+        assert all(decode_work(one.value).apart is None for one in quiet)
 
     def test_batch_priority_has_its_own_lane_whatever_the_weight(self) -> None:
         outcome = Bench().decide(at_home("b", {"prompt": "hi", "priority": "batch"}))

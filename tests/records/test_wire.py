@@ -45,6 +45,7 @@ WORK = Work(
     headers=(("x-own", b"\xff"),),
     weighed="80% of 1,203 answers to t are shorter",
     not_before=AT + 2,
+    apart=0.625,
 )
 
 

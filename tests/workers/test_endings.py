@@ -74,6 +74,11 @@ class TestPlaces:
         assert output.topic == TOPICS.work("google")
         assert output.partition == PartitionSet(own.start, len(own))
 
+    def test_a_tenant_that_is_kept_apart_stays_so_where_its_work_moves(self) -> None:
+        given = job(work(apart=0.9), partition=partition_of("light"))
+        (output,) = endings().moved(given, TO_GOOGLE, NOW).outputs
+        assert output.partition == PartitionSet(0, 5)
+
     def test_a_unit_has_the_place_and_epoch_of_its_record(self) -> None:
         given = job(partition=3, offset=41, epoch=9)
         unit = endings().moved(given, TO_GOOGLE, NOW)
