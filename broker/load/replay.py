@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from itertools import count, cycle, islice
 from typing import Any, Final
 
-from broker.core.weighing import weigh
 from broker.load.sender import PromptSender
 from broker.load.texts import TextMaker
 from broker.load.traces import Source, TraceRequest, load_trace
@@ -56,6 +55,9 @@ def plan_replay(
     Ids are `<run>-<source>-<number>`, so two replays into one deployment need two `run`s. A trace
     that is too short begins again. The whole plan is held, about 5 kB for a prompt.
 
+    How long the recorded answer was goes along in a field that only the simulator heeds: whoever
+    weighs and routes the prompt does not know it, as with real ones.
+
     Next to none of the recorded requests is heavy by the default thresholds. So every
     `heavy_every`th carries also the contexts of the requests after it, as one that comes with
     documents does, until it reaches `lanes.heavy_min`; None leaves all as they were recorded.
@@ -77,7 +79,7 @@ def plan_replay(
         tenant = TENANTS[request.source]
         fields = {
             "tenant": tenant,
-            "max_output_tokens": request.output_tokens,
+            "simulated_output_tokens": request.output_tokens,
             "prompt": texts.make(tokens),
         }
         plan.append(
@@ -106,13 +108,12 @@ def _made_heavy(
     recorded: Sequence[TraceRequest], number: int, lanes: LaneSettings
 ) -> tuple[int, int]:
     """Tokens of the context joined with those after it, and how many requests these are."""
-    output = recorded[number].output_tokens
     tokens, joined = 0, 0
     for request in islice(cycle(recorded), number, None):
         tokens += request.input_tokens
         joined += 1
         # Over 32 kB the classifier estimates; a margin keeps a low estimate in the lane.
-        if weigh(tokens, output, lanes.output_factor) >= lanes.heavy_min * _HEAVY_MARGIN:
+        if tokens >= lanes.heavy_min * _HEAVY_MARGIN:
             break
     return tokens, joined
 

@@ -9,7 +9,7 @@ from splintr import Tokenizer
 
 from broker.classifier.tokens import token_counter
 from broker.core.lanes import lane_for
-from broker.core.weighing import Equivalents, content_of, expected_output, weigh
+from broker.core.weighing import Equivalents, content_of, expected_output, own_maximum, weigh
 from broker.load.replay import TENANTS, DuePrompt, plan_replay
 from broker.load.texts import ENCODING
 from broker.load.traces import load_trace
@@ -47,7 +47,8 @@ def test_order_counts_and_due_times(
     assert len({prompt.id for prompt in plan}) == prompts
     for prompt, request in zip(plan, recorded, strict=True):
         assert prompt.due_s == pytest.approx(request.at_s / speed)
-        assert prompt.fields["max_output_tokens"] == request.output_tokens
+        assert prompt.fields["simulated_output_tokens"] == request.output_tokens
+        assert own_maximum(prompt.fields) is None
         assert prompt.tenant == prompt.fields["tenant"] == TENANTS[request.source]
         assert prompt.input_tokens >= request.input_tokens
         if prompt.joined == 1:

@@ -148,7 +148,7 @@ def test_a_replay_goes_out_when_it_is_due_and_not_after_answers(made: Settings) 
         assert prompt.due_s <= at
     found = written(made)
     assert set(found) == {prompt.id for prompt in plan}
-    assert orjson.loads(found[plan[0].id][2])["max_output_tokens"] == plan[0].output_tokens
+    assert orjson.loads(found[plan[0].id][2])["simulated_output_tokens"] == plan[0].output_tokens
 
 
 def test_a_replay_can_be_ended_early(made: Settings) -> None:
