@@ -3,25 +3,47 @@
 import random
 from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
-from typing import Final
+from typing import Final, Protocol
 
+from broker.core.breaker import Breaker
 from broker.core.lanes import LANES, Lane
-from broker.core.retries import backoff
+from broker.core.retries import RetryRules, backoff
 from broker.core.routing import Decision, Reason
-from workers.attempt import Attempts
 from workers.ends import Move, Rest, is_able
 from workers.job import Job
-from workers.quota_keeping import estimated
+from workers.moving import Mover
+from workers.quota_keeping import Allowance, estimated
 
 RELOCATE_EVERY_S: Final = 0.25
 """While nothing may go out here, what waits is offered to other providers this often."""
 
 
-class Leaving:
-    """Chooses for jobs without a slot. Used on the event loop."""
+class Here(Protocol):
+    """What of a worker's `Attempts` is asked for jobs that may not be called."""
 
-    def __init__(self, attempts: Attempts) -> None:
+    @property
+    def breaker(self) -> Breaker:
+        """The provider's."""
+
+    @property
+    def rules(self) -> RetryRules:
+        """Of retries."""
+
+    @property
+    def mover(self) -> Mover:
+        """Who chooses among the others."""
+
+    @property
+    def allowance(self) -> Allowance:
+        """What may be asked of the provider now."""
+
+
+class Leaving:
+    """Chooses for jobs without a slot. Used on the event loop. `chance` is uniform in [0, 1)."""
+
+    def __init__(self, attempts: Here, chance: Callable[[], float] = random.random) -> None:
         self._attempts = attempts
+        self._chance = chance
         self._offered_at = 0.0
 
     def without_retry(self, job: Job, now: float) -> Move | Rest:
@@ -30,8 +52,8 @@ class Leaving:
         move = self._move(job, because, now)
         if move is not None:
             return move
-        jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
-        return Rest(now + backoff(job.calls_here + 1, self._attempts.rules, jitter))
+        pause = backoff(job.calls_here + 1, self._attempts.rules, self._chance())
+        return Rest(now + pause)
 
     def while_off(
         self, held: Callable[[], Iterable[Job]], now: float
