@@ -45,6 +45,18 @@ class Row:
     done: int
     p50: float | None
     p95: float | None
+    starts_in: float | None = None
+    """Seconds until what comes now is expected to start; None where nothing was measured yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """One tenant's line: how many are done, and how long they took from acceptance (seconds)."""
+
+    tenant: str
+    done: int
+    p50: float | None
+    p95: float | None
 
 
 class Board:
@@ -53,6 +65,7 @@ class Board:
     def __init__(self, providers: Iterable[str]) -> None:
         self._providers = tuple(providers)
         self._cells: defaultdict[tuple[str, str], Cell] = defaultdict(Cell)
+        self._tenants: defaultdict[str, Cell] = defaultdict(Cell)
         self._states: dict[str, list[ProviderState]] = {}
         self.statuses: Counter[str] = Counter()
         self.moves: Counter[tuple[str, str]] = Counter()
@@ -75,7 +88,9 @@ class Board:
             self.elsewhere[completion.lane] += 1
             self.reasons[completion.lane, first.provider] = first.reason
         cell = self._cells[completion.provider, completion.lane]
-        cell.add(max(0.0, completion.completed_at - completion.accepted_at))
+        seconds = max(0.0, completion.completed_at - completion.accepted_at)
+        cell.add(seconds)
+        self._tenants[completion.tenant].add(seconds)
         for before, after in zip(completion.route, completion.route[1:], strict=False):
             self.moves[before.provider, after.provider] += 1
             self.move_reasons[before.provider, after.provider] = after.reason
@@ -88,6 +103,13 @@ class Board:
     def done(self) -> int:
         """Completions so far."""
         return sum(self.statuses.values())
+
+    def tenants(self) -> list[TenantRow]:
+        """One row for each tenant, by name."""
+        return [
+            TenantRow(tenant, cell.done, cell.quantile(0.50), cell.quantile(0.95))
+            for tenant, cell in sorted(self._tenants.items())
+        ]
 
     def rows(self) -> list[Row]:
         """One row for each provider and lane that has or had work."""

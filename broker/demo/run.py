@@ -15,7 +15,7 @@ from broker.demo.board import Board
 from broker.demo.feed import Feed
 from broker.demo.scenario import Fault, plan_faults
 from broker.demo.table import Progress, draw
-from broker.load.mixture import Mixed, mixed
+from broker.load.mixture import NOISY, Mixed, mixed
 from broker.load.replay import HEAVY_EVERY, DuePrompt, plan_replay
 from broker.log.provider_states import ProviderStatesReader
 from broker.records.errors import NotReadyError, UsageError
@@ -139,7 +139,8 @@ class Demonstration:
             f"Replaying {len(mix.plan)} requests of two production traces (Azure, 2023) in "
             f"{mix.plan[-1].due_s:.0f} s; every {HEAVY_EVERY}th also carries the contexts of those "
             f"after it, so that some are heavy. {mix.streams} of the answers come as streams; "
-            f"{mix.pictures} requests ask for a picture and {mix.embeddings} for embeddings.\n"
+            f"{mix.pictures} requests ask for a picture and {mix.embeddings} for embeddings. One "
+            f"tenant, {NOISY}, sends its {mix.burst} all at one moment.\n"
         )
 
     async def _replay(

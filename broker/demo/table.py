@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from broker.demo.board import Board, Row
+from broker.demo.board import Board, Row, TenantRow
 
 LANE_STYLES: Mapping[str, str] = {
     "light": "green",
@@ -39,7 +39,12 @@ def draw(board: Board, progress: Progress, events: Sequence[str]) -> RenderableT
         f"moves {sum(board.moves.values())}   ",
         *[(f"{status} {count}  ", _status_style(status)) for status, count in _sorted(board)],
     )
-    return Group(head, _table(board.rows()), Text("\n".join(events[-EVENT_LINES:]), style="dim"))
+    return Group(
+        head,
+        _table(board.rows()),
+        _tenants(board.tenants()),
+        Text("\n".join(events[-EVENT_LINES:]), style="dim"),
+    )
 
 
 def _sorted(board: Board) -> list[tuple[str, int]]:
@@ -54,7 +59,7 @@ def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("provider")
     table.add_column("lane")
-    for name in ("waiting", "in flight", "done", "p50 s", "p95 s"):
+    for name in ("waiting", "starts in s", "in flight", "done", "p50 s", "p95 s"):
         table.add_column(name, justify="right")
     table.add_column("breaker")
     before = ""
@@ -63,6 +68,7 @@ def _table(rows: Sequence[Row]) -> Table:
             row.provider if row.provider != before else "",
             Text(row.lane, style=LANE_STYLES.get(row.lane, "")),
             str(row.waiting or "·"),
+            _seconds(row.starts_in),
             str(row.in_flight or "·"),
             str(row.done),
             _seconds(row.p50),
@@ -70,6 +76,16 @@ def _table(rows: Sequence[Row]) -> Table:
             Text(row.breaker, style="" if row.breaker == "closed" else "bold red"),
         )
         before = row.provider
+    return table
+
+
+def _tenants(rows: Sequence[TenantRow]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("tenant")
+    for name in ("done", "p50 s", "p95 s"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row.tenant, str(row.done), _seconds(row.p50), _seconds(row.p95))
     return table
 
 
@@ -90,6 +106,7 @@ def verdict(audit: Mapping[str, Any], board: Board) -> RenderableType:
     return Group(
         _figures(audit["lanes"], "lane", {"elsewhere": board.elsewhere}),
         _figures(audit["providers"], "provider", {}),
+        _tenants(board.tenants()),
         *_reasons(board),
         Text(sentence, style="bold green" if good else "bold red"),
     )
