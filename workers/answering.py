@@ -6,22 +6,23 @@ Everything here runs on the event loop. `pump` is the one place where anything i
 import asyncio
 import math
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from broker.core.cancels import Cancels
 from broker.core.retry_budget import RetryBudget
 from broker.log.units import Unit
 from workers.attempt import Attempts
 from workers.backlog import Backlog
 from workers.dispatch import Dispatcher
 from workers.ends import End, Finish, Move, Rest
-from workers.job import Arrival, Job, JobState, UnreadableWork
+from workers.job import Arrival, Job, JobState
 from workers.leaving import RELOCATE_EVERY_S, Leaving
 from workers.settling import Settling
 from workers.ticket import Ticket
+from workers.unstarted import Unstarted
 
 GIVE_UP_S: Final = 1.0
 _SHORTEST_TIMER_S: Final = 0.002
@@ -47,6 +48,7 @@ class Parts:
     backlog: Backlog
     budget: RetryBudget
     committer: Committer
+    cancels: Cancels = field(default_factory=Cancels)
 
 
 class Answering:
@@ -61,9 +63,11 @@ class Answering:
         self._breaker = parts.attempts.breaker
         self._allowance = parts.attempts.allowance
         self._running: dict[Job, asyncio.Task[End]] = {}
-        self._bad: deque[UnreadableWork] = deque()
         self._leaving = Leaving(parts.attempts)
         self._settling = Settling(parts.attempts)
+        self._unstarted = Unstarted(
+            parts.attempts, parts.dispatcher, parts.backlog, self._settling, parts.cancels
+        )
         self._units: list[Unit] = []
         self._loop = asyncio.get_running_loop()
         self._pump_due = False
@@ -77,22 +81,24 @@ class Answering:
 
     def arrived(self, batch: Sequence[Arrival]) -> None:
         """Take in what was read."""
-        for item in batch:
-            if isinstance(item, UnreadableWork):
-                self._bad.append(item)
-            else:
-                self._dispatcher.add(item)
+        self._unstarted.arrived(batch)
+        self.pump()
+
+    def cancelled(self, ids: Collection[str]) -> None:
+        """Prompts were cancelled: what waits here ends so, and what runs is stopped.
+
+        What has ended already is ended: its unit is the committer's.
+        """
+        self._unstarted.cancelled(ids)
+        for job, task in self._running.items():
+            if job.work.id in ids and self._unstarted.is_cancelled(job):
+                job.cancelled = True
+                task.cancel()
         self.pump()
 
     def dropped(self, partitions: frozenset[int]) -> None:
         """These partitions are another worker's now: it does what is not committed."""
-        gone: list[Arrival] = []
-        gone += self._dispatcher.drop(lambda job: job.place.partition in partitions)
-        gone += (record for record in self._bad if record.place.partition in partitions)
-        self._bad = deque(r for r in self._bad if r.place.partition not in partitions)
-        for each in gone:
-            self._backlog.started(each.lane)
-            self._backlog.ended(each.lane, each.size)
+        self._unstarted.dropped(partitions)
         for job, task in self._running.items():
             if job.place.partition in partitions:
                 job.state = JobState.GONE
@@ -121,7 +127,7 @@ class Answering:
         now = time.time()
         if self._taking:
             self._dispatcher.wake(now)
-            self._end_what_cannot_start(now)
+            self._units += self._unstarted.ends(now, self._room())
             self._start_jobs(now)
         if self._units:
             units, self._units = self._units, []
@@ -155,17 +161,6 @@ class Answering:
     def _room(self) -> int:
         """Units that may be made beside those of what runs, which all need their place."""
         return self._committer.room - self._dispatcher.in_flight - len(self._units)
-
-    def _end_what_cannot_start(self, now: float) -> None:
-        """Deadlines that have passed, and records that are none; no more than there is room for."""
-        for job in self._dispatcher.take_expired(now, self._room()):
-            self._backlog.started(job.lane)
-            self._end(job, self._attempts.expired(job), now)
-        while self._bad and self._room() > 0:
-            record = self._bad.popleft()
-            self._backlog.started(record.lane)
-            self._backlog.ended(record.lane, record.size)
-            self._units.append(self._settling.unreadable(record))
 
     def _start_jobs(self, now: float) -> None:
         dispatcher, allowance = self._dispatcher, self._allowance
@@ -223,19 +218,23 @@ class Answering:
         ticket.unheard()
         del self._running[job]
         self._dispatcher.ended(job)
-        # Only `dropped` and `finish` cancel: nothing may come of this job here any more.
+        # `dropped` and `finish` cancel too: then nothing may come of this job here any more.
         error = None if task.cancelled() else task.exception()
         # Of a call that was cut off nobody knows what it used.
         self._allowance.ended(job, time.time(), called=task.cancelled() or error is not None)
-        if task.cancelled() or job.state is JobState.GONE:
+        if job.state is JobState.GONE or (task.cancelled() and not job.cancelled):
             job.state = JobState.GONE
             self._backlog.ended(job.lane, job.size)
+        elif task.cancelled():
+            self._end(job, self._attempts.cancelled(job), time.time())
         elif error is not None:
             self._release(job)
             self._units.append(self._settling.broke(job, error, time.time()))
         else:
             now, end = time.time(), task.result()
             self._hear(end, now)
+            if job.cancelled and not isinstance(end, Finish):
+                end = self._attempts.cancelled(job)
             self._end(job, end, now)
         self._pump_soon()
 

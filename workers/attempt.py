@@ -77,10 +77,12 @@ class Attempts:
             self._called(job, began)
             result = await self._call(job, prepared, began)
         except BaseException as error:
-            # Cancelled: the partition is another's now, or the process ends.
-            code = "given_up" if isinstance(error, asyncio.CancelledError) else "internal"
+            # Cancelled: by who asked, or the partition is another's now, or the process ends.
+            code = job.why_cut if isinstance(error, asyncio.CancelledError) else "internal"
             job.calls = max(job.calls, attempt)  # also when cancelled before its start was written
-            self.notes.ended(job, "stop", CallResult(time.time() - began), code)
+            cut = CallResult(time.time() - began)
+            job.provider_s += cut.seconds
+            self.notes.ended(job, "stop", cut, code)
             raise
         self.allowance.heard(job, result, time.time())
         job.provider_s += result.seconds
@@ -151,6 +153,12 @@ class Attempts:
             "expired", "deadline_passed", f"The deadline of the prompt passed {called}."
         )
         return self._finish(job, "expired", error)
+
+    def cancelled(self, job: Job) -> Finish:
+        """An end for a job that nobody wants any more."""
+        called = "after it was sent to a provider" if job.calls else "before it was sent anywhere"
+        error = completions.Failure("cancelled", "cancelled", f"It was cancelled {called}.")
+        return self._finish(job, "cancelled", error)
 
     def _finish(self, job: Job, status: completions.Status, error: completions.Failure) -> Finish:
         completion = self.endings.completion(job, status, time.time(), error=error)

@@ -69,7 +69,7 @@ class Hedging:
             # Given up: who called notes the last call, and frees what the job holds.
             for each in calls[:-1]:
                 given_up = CallResult(time.time() - each.began)
-                self.notes.ended(job, "stop", given_up, "given_up", attempt=each.attempt)
+                self.notes.ended(job, "stop", given_up, job.why_cut, attempt=each.attempt)
                 self.allowance.left(job)
             raise
         finally:

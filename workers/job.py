@@ -62,6 +62,13 @@ class Job:
     """What of the provider's limits the call under way has taken."""
     stream: AnswerStream | None = None
     """Where the pieces of the call under way go, when it brings any."""
+    cancelled: bool = False
+    """Somebody asked that nothing more be done for it, while its call was under way."""
+
+    @property
+    def why_cut(self) -> str:
+        """The journal's code of a call of it that is cut off here."""
+        return "cancelled" if self.cancelled else "given_up"
 
     @property
     def whole_cost(self) -> Cost:

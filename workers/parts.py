@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from broker.core.breaker import Breaker, BreakerRules
+from broker.core.cancels import Cancels
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
 from broker.core.slots import SlotRules
@@ -112,6 +113,7 @@ def build_worker(
     committer: Committer,
     metrics: WorkerMetrics,
     reports: Reports,
+    cancels: Cancels,
 ) -> Worker:
     """Wire a provider's worker together; inside the event loop. `worker` is its name."""
     given, bounds = settings.provider(provider), settings.worker
@@ -166,7 +168,7 @@ def build_worker(
         hedging=Hedging(hedge_after, client, notes, allowance, budget, table),
     )
     backlog = Backlog(max_records=bounds.max_waiting, max_bytes=bounds.max_waiting_bytes)
-    parts = Parts(attempts, dispatcher, backlog, budget, committer)
+    parts = Parts(attempts, dispatcher, backlog, budget, committer, cancels)
     return Worker(Answering(parts), attempts, backlog, client, dispatcher, streams)
 
 

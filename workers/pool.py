@@ -13,6 +13,7 @@ from typing import Final
 from broker.core.pacing import Pacing
 from broker.log.acknowledged_producer import AcknowledgedProducer
 from broker.log.call_journal import CallJournal
+from broker.log.cancel_reader import CancelReader
 from broker.log.chunk_publisher import ChunkPublisher
 from broker.log.clients import admin_config, consumer_config, producer_config
 from broker.log.group_names import worker_group
@@ -39,6 +40,7 @@ FLUSH_S: Final = 8.0
 STOP_S: Final = 8.0
 CLOSE_S: Final = 5.0
 BEAT_S: Final = 0.5
+_CANCELS_S: Final = 0.02
 _SPARE_ROOM: Final = 1_000
 """Units that may wait for their transaction beside one for each call under way."""
 
@@ -74,6 +76,7 @@ class WorkerProcess:
             self._metrics.chunks.labels("lost").inc,
         )
         states = ProviderStatesReader(self._settings)
+        cancels = CancelReader(self._settings, self._heard_cancels)
         writer = self._make_writer()
         worker = build_worker(
             self._settings,
@@ -85,16 +88,21 @@ class WorkerProcess:
             committer=writer,
             metrics=self._metrics,
             reports=states.snapshot,
+            cancels=cancels.cancels,
         )
         self._writer, self._worker, self._states = writer, worker, states
+        self._cancels = cancels
         self._intake = self._make_intake(shapes.partitions[self._names.work(self._provider)])
         ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
         port = await ops.start(self._settings.ops.host, self._settings.ops.port)
         self._log.info("ops_listening", host=self._settings.ops.host, port=port)
         states.start()
+        cancels.start()
         writer.start()
-        self._intake.start()
         try:
+            # What was cancelled while nobody worked here must not begin.
+            await self._loop.run_in_executor(None, cancels.wait_caught_up)
+            self._intake.start()
             await self._work(ProviderStatesWriter(producer, self._names.providers))
         finally:
             await self._loop.run_in_executor(None, writer.close, CLOSE_S)
@@ -102,6 +110,7 @@ class WorkerProcess:
             await self._loop.run_in_executor(None, publisher.flush, CLOSE_S)
             await producer.close(CLOSE_S)
             await self._loop.run_in_executor(None, states.close)
+            await self._loop.run_in_executor(None, cancels.close)
             await worker.client.close()
             await ops.stop()
         self._life.raise_failure()
@@ -198,6 +207,13 @@ class WorkerProcess:
         ours = len(self._intake.partitions)
         assigned = self._worker.attempts.allowance.assigned
         self._life.on_loop(assigned, ours, of, time.time())
+
+    def _heard_cancels(self) -> None:
+        """On the reader's thread. What comes in the next moment is looked for together with it."""
+        self._life.on_loop(self._loop.call_later, _CANCELS_S, self._cancel)
+
+    def _cancel(self) -> None:
+        self._worker.answering.cancelled(self._cancels.take())
 
     def _without_answer(self, unit: Unit) -> Unit:
         return self._worker.without_answer(unit)

@@ -1,7 +1,7 @@
 """What becomes of one record of `<prefix>.prompts`. Pure: no I/O, no clock; never raises.
 
-record -> prompt or rejection -> home partition -> seen before? -> expired? -> weight and lane ->
-the tenant's limits -> route -> the records to write together with the record's offset.
+record -> prompt or rejection -> home partition -> seen before? -> expired or cancelled? -> weight
+and lane -> the tenant's limits -> route -> the records to write together with the record's offset.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from broker.classifier.router import Router
 from broker.classifier.rules import Rules
 from broker.classifier.weighing import Weighed, Weigher
 from broker.core import dedupe
+from broker.core.cancels import Cancels
 from broker.core.routing import NoDecision
 from broker.core.sharding import TenantShards
 from broker.log.units import Output
@@ -26,7 +27,7 @@ from broker.records.work import RouteStep, Work
 
 INVALID: Final = "invalid_request"
 
-VerdictName = Literal["routed", "failed", "expired", "duplicate", "forwarded"]
+VerdictName = Literal["routed", "failed", "expired", "cancelled", "duplicate", "forwarded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Decider:
         router: Router,
         door: Door | None = None,
         shards: TenantShards | None = None,
+        *,
+        cancels: Cancels | None = None,
     ) -> None:
         self._rules = rules
         self._outputs = Outputs(rules)
@@ -64,6 +67,7 @@ class Decider:
         self._router = router
         self._door = door or OpenDoor()
         self._shards = shards
+        self._cancels = Cancels() if cancels is None else cancels
 
     def decide(self, record: InputRecord, window: dedupe.DedupeWindow, now: float) -> Outcome:
         """Decide on one record at `now` (unix seconds); `window` has its partition's ids."""
@@ -103,6 +107,8 @@ class Decider:
             return self.fail(record, prompt, problem, now)
         if prompt.deadline is not None and prompt.deadline <= now:
             return self._expire(record, prompt, now)
+        if self._cancels.covers(prompt.id, prompt.accepted_at):
+            return self._cancel(record, prompt, now)
         return self._route(record, prompt, now)
 
     def _is_away(self, record: InputRecord, prompt: Prompt | Rejected) -> bool:
@@ -178,6 +184,11 @@ class Decider:
             (self._outputs.completion(record, prompt, "expired", late, now),),
             code=late.code,
         )
+
+    def _cancel(self, record: InputRecord, prompt: Prompt, now: float) -> Outcome:
+        asked = Failure("cancelled", "cancelled", "It was cancelled before it was routed.")
+        ended = self._outputs.completion(record, prompt, "cancelled", asked, now)
+        return Outcome("cancelled", (ended,), code=asked.code)
 
     def too_large(self, record: InputRecord, prompt: Prompt | Rejected, now: float) -> Outcome:
         """The end of a prompt whose next record the broker would not take."""

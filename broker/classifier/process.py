@@ -147,6 +147,7 @@ class ClassifierProcess:
         self._writer.start()
         crashed = None
         try:
+            await self._loop.run_in_executor(None, self._parts.wait_ready)
             self._fence.watch(self._app.consumer._thread)  # noqa: SLF001 - Faust has no other way to its consumer
             await self._app.start()
             crashed = self._loop.create_task(self._app.wait_until_stopped())

@@ -94,7 +94,7 @@ def plan_topics(
         planned(names.chunks, counts.chunks, _CHUNKS),
         planned(names.calls, counts.calls, _kept(7 * DAY_MS, DAY_MS, PROMPT_BYTES)),
         planned(names.providers, 1, _PROVIDERS),
-        planned(names.control, 1, _kept(DAY_MS, HOUR_MS, PROMPT_BYTES)),
+        planned(names.control, 1, _CONTROL),
         planned(names.progress, 1, _CHUNKS),
         planned(names.tenants, 1, _kept(3 * DAY_MS, HOUR_MS, PROMPT_BYTES)),
         planned(names.tenant_totals, 1, _PROVIDERS),
@@ -120,6 +120,11 @@ _PROMPTS = {
     # The limit above is of a batch as it is stored. Stored plain it bounds each prompt, whatever
     # a producer compressed it to, and any reader can read it.
     "compression.type": "uncompressed",
+}
+_CONTROL = {
+    **_kept(DAY_MS, HOUR_MS, PROMPT_BYTES),
+    # So that a cancel's time and that of the prompt's acceptance are of one clock.
+    "message.timestamp.type": "LogAppendTime",
 }
 _WORK = _kept(7 * DAY_MS, DAY_MS, WORK_BYTES)
 _COMPLETIONS = _kept(7 * DAY_MS, DAY_MS, COMPLETION_BYTES)

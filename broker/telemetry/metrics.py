@@ -68,7 +68,7 @@ class ClassifierMetrics(_Common):
         super().__init__()
         self.prompts = self._counter(
             "weighbridge_prompts_total",
-            "Prompts by verdict: routed, failed, expired, duplicate, forwarded, again.",
+            "Prompts by verdict: routed, failed, expired, cancelled, duplicate, forwarded, again.",
             "verdict",
         )
         self.rejected = self._counter(

@@ -12,6 +12,7 @@ from broker.classifier.router import Router
 from broker.classifier.rules import Rules, rules_of
 from broker.classifier.tokens import How, token_counter
 from broker.classifier.weighing import Weigher
+from broker.core.cancels import SKEW_S, Cancels
 from broker.core.dedupe import DedupeWindow, home_partition
 from broker.core.provider_view import ProviderView
 from broker.core.sharding import TenantShards
@@ -43,11 +44,15 @@ class Bench:
     """One decider with the windows of all partitions."""
 
     def __init__(self, given: Rules | None = None, *, keep_apart: bool = False) -> None:
-        self.view = ProviderView(NOW)
+        self.view, self.cancels = ProviderView(NOW), Cancels()
         self.rules = known = given or rules()
         shards = TenantShards(NOW) if keep_apart else None
         self.decider = Decider(
-            known, Weigher(known, COUNT), Router(known, self.view), shards=shards
+            known,
+            Weigher(known, COUNT),
+            Router(known, self.view),
+            shards=shards,
+            cancels=self.cancels,
         )
         self.windows = {p: DedupeWindow(3600.0, 1000) for p in range(PARTITIONS)}
 
@@ -346,3 +351,42 @@ def test_a_defect_in_weighing_ends_one_prompt_and_not_the_classifier() -> None:
     outcome = decider.decide(record(b"Why is the sky blue?", 2, 5), DedupeWindow(60, 10), NOW)
     assert (outcome.verdict, outcome.code) == ("failed", "internal_error")
     assert completion_of(outcome).id == "2-5"
+
+
+class TestCancelled:
+    def test_a_prompt_that_was_cancelled_first_ends_without_a_provider(self) -> None:
+        bench = Bench()
+        bench.cancels.note("p1", NOW)
+        outcome = bench.decide(at_home("p1", {"prompt": "x", "metadata": {"k": "v"}}))
+        assert outcome.verdict == "cancelled"
+        ended = completion_of(outcome)
+        assert (ended.status, ended.provider, ended.calls) == ("cancelled", "", 0)
+        assert ended.error is not None
+        assert ended.error.code == "cancelled"
+        assert ended.metadata == {"k": "v"}
+        assert len(outcome.outputs) == 1
+        assert bench.decide(at_home("p2", {"prompt": "x"})).verdict == "routed"
+
+    def test_an_old_cancel_does_not_end_a_later_prompt_with_its_id(self) -> None:
+        bench = Bench()
+        bench.cancels.note("p1", NOW - 1 - SKEW_S - 0.1)
+        assert bench.decide(at_home("p1", {"prompt": "x"})).verdict == "routed"
+
+    def test_what_is_no_prompt_or_a_duplicate_is_not_cancelled(self) -> None:
+        bench = Bench()
+        for name in ("bad", "p1"):
+            bench.cancels.note(name, NOW)
+        assert bench.decide(at_home("bad", {"prompt": ""})).verdict == "failed"
+        assert bench.decide(at_home("p1", {"prompt": "x"}, 3)).verdict == "cancelled"
+        assert bench.decide(at_home("p1", {"prompt": "x"}, 5)).verdict == "duplicate"
+
+    def test_one_that_stands_away_from_home_is_forwarded_first_and_ends_there(self) -> None:
+        bench = Bench()
+        bench.cancels.note("p1", NOW)
+        home = home_partition("p1", PARTITIONS)
+        away = record(orjson.dumps({"id": "p1", "prompt": "x"}), (home + 1) % PARTITIONS)
+        forwarded = bench.decide(away)
+        assert forwarded.verdict == "forwarded"
+        (output,) = forwarded.outputs
+        at_last = record(output.value, home, headers=output.headers)
+        assert bench.decide(at_last).verdict == "cancelled"

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from broker.core.breaker import BreakerRules
+from broker.core.cancels import Cancels
 from broker.core.lanes import LANES
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
@@ -75,8 +76,11 @@ class Running:
         self.made = made
         self.provider = provider
         self.collector = collector
+        self.cancels = Cancels()
         self.answering = Answering(
-            Parts(made.attempts, made.dispatcher, made.backlog, made.budget, collector)
+            Parts(
+                made.attempts, made.dispatcher, made.backlog, made.budget, collector, self.cancels
+            )
         )
         collector.answering = self.answering
         self.next: defaultdict[int, int] = defaultdict(int)
@@ -111,6 +115,12 @@ class Running:
             batch.append(one)
         self.answering.arrived(batch)
         return batch
+
+    def cancel(self, *ids: str, at: float | None = None) -> None:
+        """Somebody cancels these."""
+        for one in ids:
+            self.cancels.note(one, time.time() if at is None else at)
+        self.answering.cancelled(set(ids))
 
     def completions(self) -> list[Completion]:
         outputs = [o for unit in self.collector.committed for o in unit.outputs]
