@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from broker.core.lanes import LanePlan, default_ranges
 from broker.core.routing import RoutingRules
+from broker.core.tenant_limits import TenantTerms
 from broker.records.errors import UsageError
 from broker.records.prompt import Catalog
 from broker.settings.catalog import catalog_of
@@ -48,6 +49,13 @@ from broker.settings.sections import (
     WorkerSettings,
 )
 from broker.settings.simulated import SimulatorSettings
+from broker.settings.tenants import (
+    LimitSettings,
+    TenantName,
+    TenantSettings,
+    terms_of,
+    unknown_groups,
+)
 
 __all__ = [
     "CONFIG_FILE",
@@ -79,6 +87,9 @@ class Settings(BaseSettings):
     providers: dict[Name, ProviderSettings] = Field(default_factory=default_providers)
     lanes: LaneSettings = LaneSettings()
     routing: RoutingSettings = RoutingSettings()
+    tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
+    tenant_groups: dict[TenantName, LimitSettings] = Field(default_factory=dict)
+    tenant_defaults: LimitSettings = LimitSettings()
     dedupe: DedupeSettings = DedupeSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -110,9 +121,14 @@ class Settings(BaseSettings):
             for name, provider in self.providers.items()
             for alias in sorted(set(provider.models) - set(self.models))
         ]
+        unknown += unknown_groups(self.tenants, self.tenant_groups)
         if unknown:
             raise disagreement(unknown)
         return self
+
+    def tenant_terms(self) -> TenantTerms:
+        """Every tenant's limits and share."""
+        return terms_of(self.tenants, self.tenant_groups, self.tenant_defaults)
 
     def catalog(self) -> Catalog:
         """What is served, for the validation and routing of prompts."""

@@ -38,6 +38,11 @@ class _Common:
         self.rebalances = self._counter(
             "weighbridge_rebalances_total", "Partitions assigned, revoked or lost.", "event"
         )
+        self.settings_reloads = self._counter(
+            "weighbridge_settings_reloads_total",
+            "Times the settings file had changed: taken, same (no change here), wrong (not used).",
+            "outcome",
+        )
 
     def transaction_ended(self, outcome: str, seconds: float, units: int) -> None:
         """For the transactional writer: one transaction took so long and settled so many."""
