@@ -54,8 +54,6 @@ class Job:
     """The next call repeats one that failed here, so that it needs the budget's leave."""
     last_failure: str = ""
     """What the last call failed of, in words for the route."""
-    order: int = 0
-    """Its place among those that came to this process."""
     heard: int | None = None
     """The attempt that was answered, where two were under way and it was not the last."""
     taken: Taken | None = None
@@ -69,6 +67,41 @@ class Job:
     def why_cut(self) -> str:
         """The journal's code of a call of it that is cut off here."""
         return "cancelled" if self.cancelled else "given_up"
+
+    @property
+    def tenant(self) -> str:
+        """Whose it is."""
+        return self.work.tenant
+
+    @property
+    def model(self) -> str:
+        """The alias that is asked."""
+        return self.work.model
+
+    @property
+    def weight(self) -> int:
+        """Token units that it is expected to take."""
+        return self.work.weight
+
+    @property
+    def priority(self) -> str:
+        """`interactive`, `standard` or `batch`."""
+        return self.work.priority
+
+    @property
+    def arrived_at(self) -> float:
+        """When the prompt was accepted."""
+        return self.work.accepted_at
+
+    @property
+    def deadline(self) -> float | None:
+        """When it ends if it has not started."""
+        return self.work.deadline
+
+    @property
+    def not_before(self) -> float | None:
+        """When it may start at the earliest."""
+        return self.work.not_before
 
     @property
     def whole_cost(self) -> Cost:

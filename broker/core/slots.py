@@ -4,7 +4,8 @@ A share of the slots is kept for light prompts: the others together never hold m
 Of that rest, every lane has a fair share by its points (at equal use, the one that started longest
 ago goes first); what a lane does not use, others may, and it gets it back as calls end. Batch takes
 only what no other lane waits for, except that it too gets a slot now and then: it may wait long,
-but never for ever.
+but never for ever. While something of it has to start because of its deadline, batch has a share
+like the others.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,10 @@ from typing import Final
 from broker.core.lanes import LANES, Lane
 
 _POINTS: Final[tuple[tuple[Lane, int], ...]] = (("heavy", 3), ("medium", 3), ("light", 4))
-"""How the open slots are shared between lanes that all wait. Batch has no share."""
+"""How the open slots are shared between lanes that all wait."""
+_BATCH_POINTS: Final[tuple[Lane, int]] = ("batch", 3)
+"""Of batch, while something of it has to start."""
+_WITH_BATCH: Final = (*_POINTS, _BATCH_POINTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,17 @@ class SlotRules:
         if not self.light_share:
             return 0
         return min(self.total - 1, max(1, ceil(self.total * self.light_share)))
+
+
+def least_slots(rules: SlotRules, lane: Lane) -> int:
+    """Slots that a lane in which enough waits holds whatever waits in the others; at least one.
+
+    Not before the calls of other lanes that run beyond their own share have ended.
+    """
+    opened = rules.total - rules.kept_for_light
+    points = dict(_WITH_BATCH)
+    kept = rules.kept_for_light if lane == "light" else 0
+    return kept + max(1, opened * points[lane] // sum(points.values()))
 
 
 class SlotSharing:
@@ -87,10 +102,11 @@ class SlotSharing:
         """Other rules from now on; calls that run are left to end."""
         self._rules = rules
 
-    def next_lane(self, waiting: Mapping[Lane, int]) -> Lane | None:
+    def next_lane(self, waiting: Mapping[Lane, int], *, batch_presses: bool = False) -> Lane | None:
         """The lane whose next prompt starts now, given how many wait in each, or None.
 
         None while anything waits means: no slot is free that the waiting ones may use.
+        `batch_presses` says that something of batch has to start because of its deadline.
         """
         rules, running = self._rules, self._running
         light_waits = bool(waiting.get("light"))
@@ -106,7 +122,7 @@ class SlotSharing:
             return "batch"
         best: Lane | None = None
         least = (0.0, 0)
-        for lane, points in _POINTS:
+        for lane, points in _WITH_BATCH if batch_presses else _POINTS:
             if not waiting.get(lane):
                 continue
             kept = rules.kept_for_light if lane == "light" else 0
