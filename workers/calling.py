@@ -4,7 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -17,7 +17,7 @@ from broker.records.usage import Usage
 from broker.records.work import Work
 from broker.settings.providers import ServedModel
 from workers.credentials import Credential, without_key
-from workers.exchange import CallLimits, Exchange
+from workers.exchange import SENTENCES, CallLimits, Exchange
 from workers.providers.dialect import (
     Adapter,
     Answer,
@@ -65,6 +65,8 @@ class CallResult:
     limits: LimitsSeen | None = None
     received_tokens: int = 0
     """About so many of the answer came, where the usage does not say."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Short facts for the journal: of the answer, and of the headers of any reply."""
 
     def ended(self, counted_input: int) -> EndedCall:
         """What of it matters for its cost; `counted_input` is our own count of the prompt."""
@@ -178,6 +180,7 @@ class ProviderClient:
                 usage=_used(stream),
                 limits=self._limits_of(exchange),
                 received_tokens=received(stream),
+                notes=self._notes_of(exchange),
             )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             transport, expired = exchange.failed_by(error)
@@ -195,6 +198,7 @@ class ProviderClient:
                 usage=answer.usage,
                 limits=self._limits_of(exchange),
                 received_tokens=received(stream, answer),
+                notes={**answer.notes, **self._notes_of(exchange)},
             )
         return CallResult(
             seconds=time.monotonic() - began,
@@ -202,16 +206,20 @@ class ProviderClient:
             status=exchange.status,
             code=transport.value,
             kind="transport",
-            message=_SENTENCES[transport],
+            message=SENTENCES[transport],
             transport=transport,
             expired=expired,
             usage=_used(stream),
             limits=self._limits_of(exchange),
             received_tokens=received(stream),
+            notes=self._notes_of(exchange),
         )
 
     def _limits_of(self, exchange: Exchange) -> LimitsSeen | None:
         return None if exchange.headers is None else self._adapter.limits(exchange.headers)
+
+    def _notes_of(self, exchange: Exchange) -> Mapping[str, str]:
+        return {} if exchange.headers is None else self._adapter.notes(exchange.headers)
 
     async def _exchange(
         self,
@@ -234,27 +242,12 @@ class ProviderClient:
                 transport = transport_of(reply)
                 answer = await read_stream(exchange, timer, stream, reply)
                 await self._stream_ends.ended(reply.content, transport)
-                return self._noted(answer, reply.headers)
+                return answer
             whole = Reply(reply.status, reply.headers, await read_whole(exchange, timer, reply))
             if reply.status >= _ERRORS_FROM:
                 raise self._adapter.error(whole)
-            return self._noted(self._adapter.answer(prepared.work, whole), reply.headers)
-
-    def _noted(self, answer: Answer, headers: Mapping[str, str]) -> Answer:
-        notes = self._adapter.notes(headers)
-        return replace(answer, notes={**answer.notes, **notes}) if notes else answer
+            return self._adapter.answer(prepared.work, whole)
 
 
 def _used(stream: Streaming | None) -> Usage:
     return _NOTHING_USED if stream is None else stream.assembler.usage
-
-
-_SENTENCES: Final[Mapping[Transport, str]] = {
-    Transport.CONNECT: "The provider could not be reached.",
-    Transport.FIRST_BYTE_TIMEOUT: "The provider did not begin to answer in time.",
-    Transport.BETWEEN_BYTES_TIMEOUT: "The provider stopped in the middle of its answer.",
-    Transport.TOTAL_TIMEOUT: "The provider did not finish its answer in time.",
-    Transport.CUT: "The provider closed the connection before its answer was whole.",
-    Transport.MALFORMED: "The provider's answer is not in the form it promises.",
-    Transport.STREAM_CUT: "The provider's stream ended before its answer was whole.",
-}

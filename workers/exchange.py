@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import aiohttp
 
@@ -90,3 +91,15 @@ class Exchange:
         at = min(at, self._ends)
         self._deadline_next = self._expires is not None and self._expires <= at
         return at if self._expires is None else min(at, self._expires)
+
+
+SENTENCES: Final[Mapping[Transport, str]] = {
+    Transport.CONNECT: "The provider could not be reached.",
+    Transport.FIRST_BYTE_TIMEOUT: "The provider did not begin to answer in time.",
+    Transport.BETWEEN_BYTES_TIMEOUT: "The provider stopped in the middle of its answer.",
+    Transport.TOTAL_TIMEOUT: "The provider did not finish its answer in time.",
+    Transport.CUT: "The provider closed the connection before its answer was whole.",
+    Transport.MALFORMED: "The provider's answer is not in the form it promises.",
+    Transport.STREAM_CUT: "The provider's stream ended before its answer was whole.",
+}
+"""What each is to the prompt's sender."""

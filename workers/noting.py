@@ -1,9 +1,9 @@
 """What is written of every call: journal, metrics, the job's bill, and the pieces of a stream."""
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from broker.core.weighing import own_maximum
 from broker.records.calls import CallEvent, Outcome
@@ -15,6 +15,8 @@ from workers.job import Job
 from workers.reply_reading import OnPieces
 from workers.streaming import Streams
 from workers.tallies import Tallies
+
+_LONGEST_NOTE: Final = 200
 
 
 class Journal(Protocol):
@@ -117,7 +119,7 @@ class Notes:
                 expected_output_tokens=work.expected_output_tokens,
                 own_maximum=own_maximum(work.fields),
                 cut=None if answer is None else answer.finish_reason == "length",
-                notes=None if answer is None else answer.notes or None,
+                notes=_short(result.notes),
             )
         )
         if job.stream is not None:
@@ -129,3 +131,8 @@ class Notes:
                 code=code,
             )
             job.stream = None
+
+
+def _short(notes: Mapping[str, str]) -> Mapping[str, str] | None:
+    """They are words of the provider's, of which the journal holds no more than it must."""
+    return {name: told[:_LONGEST_NOTE] for name, told in notes.items()} or None

@@ -142,10 +142,13 @@ class Story:
             parts.append(f"then {call.per_token_ms:.3g} ms each")
         if call.cost_usd:
             parts.append(f"{'about ' if call.cost_estimated else ''}{call.cost_usd:.6f} USD")
+        parts.extend(
+            f"{name.replace('_', ' ')} {told}" for name, told in (call.notes or {}).items()
+        )
         took = "" if call.ms is None else f" after {call.ms:,} ms"
         text = f"call {call.attempt} of {call.provider} ended{took}: {', '.join(parts)}"
         names = ("outcome", "http_status", "code", "ms", "first_token_ms", "per_token_ms")
-        counts = ("output_tokens", "cost_usd", "cost_estimated")
+        counts = ("output_tokens", "cost_usd", "cost_estimated", "notes")
         details |= {name: getattr(call, name) for name in (*names, *counts)}
         self._add(record, "call_ended", call.at, text, details)
 

@@ -69,5 +69,4 @@ def test_spillover_is_asked_for_and_who_answered_is_noted(server: Recording) -> 
         server.answers(reply, x_ms_deployment_name="standard", x_ms_spillover_from_deployment="ptu")
         result = ours(server, type(base)(spilling, base=""), fields)
         assert server.last.headers["x-ms-spillover-deployment"] == "standard"
-        assert result.answer is not None
-        assert result.answer.notes == {"deployment": "standard", "spillover_from": "ptu"}
+        assert result.notes == {"deployment": "standard", "spillover_from": "ptu"}

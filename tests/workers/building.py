@@ -13,6 +13,7 @@ from broker.core.lanes import LANES, Lane, LanePlan, default_ranges
 from broker.core.prices import Prices
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
+from broker.core.route_terms import RouteTerms
 from broker.core.routing import RoutingRules
 from broker.core.slots import SlotRules
 from broker.log.topic_names import TopicNames
@@ -39,6 +40,7 @@ from workers.inputs import Inputs
 from workers.job import Job, Place
 from workers.moving import Mover
 from workers.noting import Notes
+from workers.providers.dialect import Adapter
 from workers.providers.openai import OpenAI
 from workers.quota_keeping import Allowance
 from workers.streaming import Streams
@@ -186,6 +188,7 @@ def bench(
     models: Mapping[str, str] | None = None,
     provider: ProviderSettings | None = None,
     hedge_after_s: float | None = None,
+    adapter: Adapter | None = None,
 ) -> Bench:
     """A worker of azure that calls `url`, beside google and coreweave; inside the event loop."""
     journal, metrics = Journal(), WorkerMetrics()
@@ -203,7 +206,7 @@ def bench(
     notes = Notes("azure", journal, wait_for_journal, streams, endings, tallies)
     client = ProviderClient(
         base_url=url,
-        adapter=OpenAI(ProviderSettings()),
+        adapter=adapter or OpenAI(ProviderSettings()),
         limits=limits,
         credential=Key({"Authorization": "Bearer sk-secret-marker"}),
         models={alias: ServedModel(name=name) for alias, name in served.items()},
@@ -216,10 +219,14 @@ def bench(
         breaker=Breaker(breaker or BreakerRules()),
         rules=replace(rules or RetryRules(base_s=0.01, cap_s=0.05), table=OpenAI.retries),
         mover=Mover(
-            catalog=Catalog({MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}),
-            rules=RoutingRules(dict.fromkeys(LANES, 1.0), max_moves=max_moves),
+            terms=RouteTerms(
+                Catalog({MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}),
+                RoutingRules(dict.fromkeys(LANES, 1.0), max_moves=max_moves),
+            ),
             reports=lambda: reports,
             now=time.time(),
+            provider="azure",
+            worker="azure-0",
         ),
         endings=endings,
         tallies=tallies,

@@ -173,4 +173,4 @@ class Adapter(Protocol):
         """What the headers of any reply say of limits; None when they say nothing."""
 
     def notes(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """What the headers of a good reply say for `Answer.notes`; mostly nothing."""
+        """What the headers of any reply say for the journal; mostly nothing."""
