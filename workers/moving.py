@@ -2,60 +2,73 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from broker.core.capabilities import lacking
+from broker.core.candidates import Candidate, Standing
 from broker.core.lanes import Lane
-from broker.core.needs import needs_of
 from broker.core.provider_view import ProviderView
-from broker.core.routing import Decision, NoDecision, Request, RoutingRules, choose
-from broker.records.prompt import Catalog
+from broker.core.route_reasons import Reason
+from broker.core.route_terms import Load, Moving, RouteTerms
+from broker.core.routing import Decision, NoDecision
 from broker.records.providers import ProviderState
-from broker.records.work import Work
 from workers.job import Job
 
 
 class Mover:
-    """Chooses among the providers that a job has not been with. Used on the event loop."""
+    """Chooses among the providers that a job has not been with. Used on the event loop.
+
+    `provider` and `worker` are this one's, as they stand in the reports.
+    """
 
     def __init__(
         self,
         *,
-        catalog: Catalog,
-        rules: RoutingRules,
+        terms: RouteTerms,
         reports: Callable[[], Mapping[str, Sequence[ProviderState]]],
         now: float,
+        provider: str = "",
+        worker: str = "",
     ) -> None:
-        self._catalog = catalog
-        self._rules = rules
+        self._terms = terms
         self._reports = reports
         self._view = ProviderView(now)
+        self._own = ProviderView(now)
+        self._provider = provider
+        self._worker = worker
+
+    def use(self, terms: RouteTerms) -> None:
+        """Other policies, constraints and prices from the next choice on."""
+        self._terms = terms
 
     def wait_limit(self, lane: Lane) -> float:
         """How long a prompt of this lane may wait at one provider while another could take it."""
-        return self._rules.wait_limits[lane]
+        return self._terms.rules.wait_limits[lane]
 
-    def choose(self, job: Job, because: str, now: float) -> Decision | NoDecision:
+    def choose(
+        self, job: Job, because: str, now: float, cause: Reason = Reason.FAILED
+    ) -> Decision | NoDecision:
         """The next provider, or why there is none. `because` follows this provider's name."""
-        self._view.update(self._reports())
+        self._look()
         work = job.work
-        request = Request(
-            lane=job.lane,
-            weight=work.weight,
-            pin=work.provider,
-            tried=tuple(step.provider for step in work.route),
-            moves=work.moves,
-            because=because,
-            lacking=self._lacking(work),
-        )
-        providers = self._catalog.providers.get(work.model, ())
-        return choose(request, self._view.candidates(providers, now), self._rules)
+        load = Load(job.lane, work.weight, work.input_tokens, work.expected_output_tokens)
+        moving = Moving(tuple(step.provider for step in work.route), because, cause)
+        return self._terms.choose(work, load, self._view, now, moving)
 
-    def _lacking(self, work: Work) -> Mapping[str, str]:
-        """Who cannot be asked it at all."""
-        offers = self._catalog.offers.get(work.model)
-        if not offers:
-            return {}
-        return lacking(offers, offers, needs_of(work.fields, work.kind), work.input_tokens)
+    def here(self, lane: Lane, now: float) -> Candidate | None:
+        """This worker as it would be chosen; None while it does not say or cannot be."""
+        self._look()
+        (found,) = self._own.candidates((self._provider,), now, lane)
+        known = found.age_s is not None and found.standing is Standing.ABLE
+        return found if known else None
 
     def moved(self, job: Job, to: str, now: float) -> None:
         """Take note of a move, so that the next choice counts it before the reports do."""
-        self._view.sent(to, job.work.weight, now)
+        self._view.sent(to, job.work.weight, now, job.lane)
+        self._own.sent(self._provider, -job.work.weight, now, job.lane)
+
+    def _look(self) -> None:
+        reports = self._reports()
+        self._view.update(reports)
+        pool = reports.get(self._provider, ())
+        # The pool's other workers see the same and do the same.
+        self._view.share = 1 / max(1, len(pool))
+        mine = tuple(state for state in pool if state.worker == self._worker)
+        self._own.update({self._provider: mine})

@@ -19,6 +19,7 @@ from broker.records.completion import Failure, encode_completion
 from broker.records.providers import ProviderState
 from broker.settings import Settings
 from broker.settings.prices import prices_of
+from broker.settings.route_terms import route_terms
 from broker.store.claims import ClaimStore
 from broker.store.names import folder_of
 from broker.store.reading import DataReader
@@ -123,10 +124,11 @@ def build_worker(
         {alias: served.name for alias, served in given.models.items()},
     )
     mover = Mover(
-        catalog=settings.catalog(),
-        rules=settings.routing_rules(),
+        terms=route_terms(settings),
         reports=reports,
         now=time.time(),
+        provider=provider,
+        worker=worker,
     )
     names = TopicNames(settings.kafka.prefix)
     limit = shapes.most_bytes.get(names.completions, bounds.max_record_bytes + _RECORD_OVERHEAD)

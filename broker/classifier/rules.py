@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from broker.core.lanes import LanePlan
-from broker.core.routing import RoutingRules
+from broker.core.route_terms import RouteTerms
 from broker.core.weighing import Equivalents
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import Shapes
 from broker.records.prompt import Catalog
 from broker.settings import Settings
+from broker.settings.route_terms import route_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Rules:
     """What makes a weight light or heavy."""
     lanes: Mapping[str, LanePlan]
     """Partitions of the lanes by provider: their work topics may differ in size."""
-    routing: RoutingRules
+    routes: RouteTerms
+    """By which policy a provider is chosen."""
     output_factor: float
     most_bytes: Mapping[str, int]
     """Largest batch that the broker takes, by topic (`max.message.bytes`)."""
@@ -53,7 +55,7 @@ def rules_of(settings: Settings, there: Shapes) -> Rules:
         catalog=replace(settings.catalog(), completion_partitions=counts[names.completions]),
         thresholds=settings.lane_plan(),
         lanes={provider: settings.lane_plan(counts[topic]) for provider, topic in work.items()},
-        routing=settings.routing_rules(),
+        routes=route_terms(settings),
         output_factor=settings.lanes.output_factor,
         most_bytes=there.most_bytes,
         completions_by_key=settings.completions.partition_by == "key",

@@ -47,6 +47,17 @@ class Prices:
             total += usage.images * (self.image or 0.0)
         return round(total, _ROUNDED_TO)
 
+    def expected(self, input_tokens: int, output_tokens: int, pictures: int = 0) -> float | None:
+        """What a call should cost, with nothing cached; None when a price is missing for it."""
+        if self.long is not None and input_tokens > (self.long_above or 0):
+            return self.long.expected(input_tokens, output_tokens, pictures)
+        if (input_tokens and self.input is None) or (
+            output_tokens and self.output is None and not (pictures and self.image is not None)
+        ):
+            return None
+        total = input_tokens * (self.input or 0.0) + output_tokens * (self.output or 0.0)
+        return round(total / 1e6 + pictures * (self.image or 0.0), _ROUNDED_TO)
+
 
 UNKNOWN: Final = Prices()
 

@@ -1,52 +1,42 @@
-"""Which provider gets a prompt: the policy `overflow`.
+"""Which provider gets a prompt: who can and may, by which policy, and what is said of it.
 
-The preferred provider keeps a prompt while its expected wait is under the lane's limit; the limit
-of heavy prompts is the lowest, so they overflow first. An open breaker takes a provider out. What
-is unknown yet counts as able: the preferred one comes first. One that reported and fell silent is
-not trusted while another answers. Who cannot be asked the prompt at all is left out, which is said
-where it cost the prompt that provider.
+An open breaker takes a provider out. What is unknown yet counts as able: the preferred one comes
+first. One that reported and fell silent is not trusted while another answers. Who cannot be asked
+the prompt, or may not be, is left out, which is said where it cost the prompt that provider. One
+that would be late for the prompt's deadline is passed over while another would not.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Final
 
+from broker.core.candidates import Candidate, Standing
 from broker.core.lanes import LANES, Lane
-from broker.core.provider_view import Candidate, Standing
+from broker.core.losses import notes_of
+from broker.core.picking import pick
+from broker.core.policies import Policy
+from broker.core.route_reasons import Bar, Loss, NoReason, Reason
+from broker.core.route_request import Request
 
+__all__ = [
+    "Bar",
+    "Decision",
+    "Loss",
+    "NoDecision",
+    "NoReason",
+    "Reason",
+    "Request",
+    "RoutingRules",
+    "choose",
+]
 
-class Reason(StrEnum):
-    """Why a provider was chosen. A closed list: metrics, audit and headers use these words."""
-
-    PREFERRED = "preferred"
-    ONLY = "only"
-    PINNED = "pinned"
-    CAPABLE = "capable"
-    OVERFLOW = "overflow"
-    BREAKER = "breaker"
-    SILENT = "silent"
-    FAILED = "failed"
-    LEAST_WAIT = "least_wait"
-    PROBE = "probe"
-    LEAST_BAD = "least_bad"
-
-
-class NoReason(StrEnum):
-    """Why no provider can get a prompt. A closed list, used as the code of the failure."""
-
-    NOBODY_SERVES = "nobody_serves"
-    NOT_EXPRESSIBLE = "not_expressible"
-    PINNED_ELSEWHERE = "pinned_not_serving"
-    PINNED_TRIED = "pinned_tried"
-    ALL_TRIED = "all_tried"
-    MOVES_SPENT = "moves_spent"
+OVERFLOW: Final = Policy()
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingRules:
-    """Settings of the policy. Times are seconds."""
+    """Bounds of every policy. Times are seconds."""
 
     wait_limits: Mapping[Lane, float]
     """Longest expected wait at which a provider still takes a prompt of a lane."""
@@ -62,23 +52,6 @@ class RoutingRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be routed."""
-
-    lane: Lane
-    weight: int
-    pin: str | None = None
-    tried: Sequence[str] = ()
-    """Providers that already had it, in turn; never chosen again."""
-    moves: int = 0
-    """How often it was moved so far; the first choice is no move."""
-    because: str = "was tried"
-    """For a move: what happened at the provider that hands it on, to follow its name."""
-    lacking: Mapping[str, str] = field(default_factory=dict)
-    """Providers that cannot be asked it, each with the reason, to follow its name."""
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """The choice, with the reason in a code, in words, and each candidate's figures."""
 
@@ -86,6 +59,9 @@ class Decision:
     reason: Reason
     sentence: str
     candidates: tuple[Candidate, ...]
+    request: Request | None = None
+    policy: Policy = OVERFLOW
+    limit_s: float = math.inf
 
     @property
     def wait_s(self) -> float:
@@ -95,15 +71,8 @@ class Decision:
 
     @property
     def notes(self) -> tuple[Mapping[str, Any], ...]:
-        """Each candidate with its figures, ready for JSON, for the work record."""
-        return tuple(
-            {
-                "provider": one.provider,
-                "standing": one.standing.value,
-                "wait_s": round(one.wait_s, 3),
-            }
-            for one in self.candidates
-        )
+        """Each candidate with its figures and why it lost, ready for JSON."""
+        return notes_of(self.provider, self.request, self.candidates, self.policy, self.limit_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,31 +82,70 @@ class NoDecision:
     reason: NoReason
     sentence: str
     candidates: tuple[Candidate, ...]
+    request: Request | None = None
+
+    @property
+    def notes(self) -> tuple[Mapping[str, Any], ...]:
+        """Each candidate with its figures and why it cannot take it, ready for JSON."""
+        return notes_of("", self.request, self.candidates, OVERFLOW, math.inf)
 
 
 def choose(
-    request: Request, candidates: Sequence[Candidate], rules: RoutingRules
+    request: Request,
+    candidates: Sequence[Candidate],
+    rules: RoutingRules,
+    policy: Policy = OVERFLOW,
 ) -> Decision | NoDecision:
     """Choose among the providers that serve the model, given in order of preference."""
-    if request.lacking:
-        return _among_the_able(request, candidates, rules)
     shown = tuple(candidates)
-    no = _nobody(request, shown, rules)
-    if no is not None:
-        return no
-    if request.pin is not None:
-        text = f"pinned to {request.pin} by the prompt"
-        return Decision(request.pin, Reason.PINNED, text, shown)
-    left = [c for c in shown if c.provider not in request.tried] if request.tried else shown
+    pin = policy.to if request.pin is None and policy.name == "pinned" else request.pin
     limit = rules.wait_limits[request.lane]
-    for candidate in left:
-        if not _takes(candidate, limit):
-            continue
-        if candidate.standing is Standing.ABLE:
-            return _explained(request, candidate, shown, limit)
-        text = f"{candidate.provider} may be back: one prompt to try it"
-        return _moved(request, Decision(candidate.provider, Reason.PROBE, text, shown))
-    return _moved(request, _least_bad(request, left, shown, limit))
+    able = shown
+    if request.barred:
+        able = tuple(c for c in shown if c.provider not in request.barred)
+        if pin in request.barred or (shown and not able):
+            return _all_barred(request, pin, shown)
+    no = _nobody(request, pin, able, rules)
+    if no is not None:
+        why, text = no
+        told = "; ".join(f"{name} {bar.words}" for name, bar in request.barred.items())
+        return NoDecision(why, f"{text}; {told}" if told else text, shown, request)
+    if pin is not None:
+        by = "the prompt" if request.pin is not None else "the settings"
+        text = f"pinned to {pin} by {by}"
+        return Decision(pin, Reason.PINNED, text, shown, request, policy, limit)
+    left = [c for c in able if c.provider not in request.tried] if request.tried else able
+    reason, chosen, text = pick(request, left, able, limit, policy)
+    if request.tried and reason is not request.cause:
+        # For a move the sentence begins with what happened where the work comes from.
+        text = f"{request.tried[-1]} {request.because}; {text}"
+    passed = _passed(request, chosen, shown, limit, policy) if request.barred else ()
+    if passed:
+        text = f"{'; '.join(f'{name} {bar.words}' for name, bar in passed)}; {text}"
+        if reason in _AS_USUAL:
+            can = all(bar.code in _UNABLE for _, bar in passed)
+            reason = Reason.CAPABLE if can else Reason.ALLOWED
+    return Decision(chosen.provider, reason, text, shown, request, policy, limit)
+
+
+_AS_USUAL: Final = frozenset({Reason.PREFERRED, Reason.ONLY})
+_UNABLE: Final = frozenset({Loss.LACKS, Loss.TOO_LONG})
+
+
+def _passed(
+    request: Request, chosen: Candidate, shown: Sequence[Candidate], limit: float, policy: Policy
+) -> Sequence[tuple[str, Bar]]:
+    """Whom the prompt lost by what bars them: those before the chosen one that would take it."""
+    if policy.name != "overflow":
+        return ()
+    passed = []
+    for candidate in shown:
+        name = candidate.provider
+        if name == chosen.provider:
+            break
+        if name in request.barred and name not in request.tried and _takes(candidate, limit):
+            passed.append((name, request.barred[name]))
+    return passed
 
 
 def _takes(candidate: Candidate, limit: float) -> bool:
@@ -147,109 +155,33 @@ def _takes(candidate: Candidate, limit: float) -> bool:
     return candidate.standing is Standing.PROBING and candidate.probe_free
 
 
-_AS_USUAL: Final = frozenset({Reason.PREFERRED, Reason.ONLY})
-
-
-def _among_the_able(
-    request: Request, candidates: Sequence[Candidate], rules: RoutingRules
-) -> Decision | NoDecision:
-    """Choose without those that cannot be asked, and say whom that has cost the prompt."""
-    lacking, limit = request.lacking, rules.wait_limits[request.lane]
-    able = tuple(c for c in candidates if c.provider not in lacking)
-    told = "; ".join(f"{name} {why}" for name, why in lacking.items())
-    pin = request.pin
-    if pin is not None and pin in lacking:
-        told = f"pinned to {pin}, which {lacking[pin]}"
-    if pin in lacking or (candidates and not able):
-        return NoDecision(NoReason.NOT_EXPRESSIBLE, told, tuple(candidates))
-    chosen = choose(replace(request, lacking={}), able, rules)
-    if isinstance(chosen, NoDecision):
-        return replace(chosen, sentence=f"{chosen.sentence}; {told}")
-    if chosen.reason is Reason.PINNED:
-        return chosen
-    passed = []
-    for candidate in candidates:
-        name = candidate.provider
-        if name == chosen.provider:
-            break
-        if name in lacking and name not in request.tried and _takes(candidate, limit):
-            passed.append(f"{name} {lacking[name]}")
-    if not passed:
-        return chosen
-    reason = Reason.CAPABLE if chosen.reason in _AS_USUAL else chosen.reason
-    return replace(chosen, reason=reason, sentence=f"{'; '.join(passed)}; {chosen.sentence}")
-
-
-def _moved(request: Request, decision: Decision) -> Decision:
-    """For a move the sentence begins with what happened where the work comes from."""
-    if not request.tried:
-        return decision
-    before = f"{request.tried[-1]} {request.because}"
-    return replace(decision, sentence=f"{before}; {decision.sentence}")
+def _all_barred(request: Request, pin: str | None, shown: tuple[Candidate, ...]) -> NoDecision:
+    barred = request.barred
+    told = "; ".join(f"{name} {bar.words}" for name, bar in barred.items())
+    if pin is not None and pin in barred:
+        told, codes = f"pinned to {pin}, which {barred[pin].words}", {barred[pin].code}
+    else:
+        codes = {bar.code for bar in barred.values()}
+    if codes & _UNABLE:
+        reason = NoReason.NOT_EXPRESSIBLE
+    else:
+        reason = NoReason.OVER_PRICE if Loss.PRICE in codes else NoReason.NOT_ALLOWED
+    return NoDecision(reason, told, shown, request)
 
 
 def _nobody(
-    request: Request, shown: tuple[Candidate, ...], rules: RoutingRules
-) -> NoDecision | None:
-    tried, pin = request.tried, request.pin
-    serving = [candidate.provider for candidate in shown]
+    request: Request, pin: str | None, able: tuple[Candidate, ...], rules: RoutingRules
+) -> tuple[NoReason, str] | None:
+    tried = request.tried
+    serving = [candidate.provider for candidate in able]
     if tried and request.moves >= rules.max_moves:
-        reason, text = NoReason.MOVES_SPENT, f"{request.moves} moves of {rules.max_moves} are spent"
-    elif pin is not None and pin not in serving:
-        reason, text = NoReason.PINNED_ELSEWHERE, f"pinned to {pin}, which lacks this model"
-    elif pin is not None and pin in tried:
-        reason, text = NoReason.PINNED_TRIED, f"pinned to {pin}, which was tried"
-    elif not serving:
-        reason, text = NoReason.NOBODY_SERVES, "no provider serves this model"
-    elif tried and all(provider in tried for provider in serving):
-        reason, text = NoReason.ALL_TRIED, f"{', '.join(serving)} tried, no other has this model"
-    else:
-        return None
-    return NoDecision(reason, text, shown)
-
-
-def _explained(
-    request: Request, chosen: Candidate, shown: tuple[Candidate, ...], limit: float
-) -> Decision:
-    """Say why it is this one: because of what spoke against the one before it in preference."""
-    takes = f"{chosen.provider} {chosen.figures}"
-    first = shown[0]
-    if request.tried:
-        reason = Reason.FAILED
-        text = f"{request.tried[-1]} {request.because}, {takes}"
-    elif first is chosen:
-        reason = Reason.ONLY if len(shown) == 1 else Reason.PREFERRED
-        text = f"{takes}, limit {limit:g} s"
-    elif first.standing is Standing.ABLE:
-        reason = Reason.OVERFLOW
-        text = f"{first.provider} {first.figures} of {limit:g} s for {request.lane}, {takes}"
-    else:
-        reason = Reason.SILENT if first.standing is Standing.SILENT else Reason.BREAKER
-        text = f"{first.provider} {first.figures}, {takes}"
-    return Decision(chosen.provider, reason, text, shown)
-
-
-def _least_bad(
-    request: Request, left: Sequence[Candidate], shown: tuple[Candidate, ...], limit: float
-) -> Decision:
-    """Nobody is under the limit: the shortest wait, else a silent one, else the earliest probe."""
-    able = [c for c in left if c.standing is Standing.ABLE]
-    if able:
-        best = min(able, key=_wait)
-        text = f"all over {limit:g} s for {request.lane}; least: {best.provider} {best.figures}"
-        return Decision(best.provider, Reason.LEAST_WAIT, text, shown)
-    for candidate in left:
-        if candidate.standing is Standing.SILENT:
-            text = f"{candidate.provider} {candidate.figures}, but nobody else is able"
-            return Decision(candidate.provider, Reason.SILENT, text, shown)
-    best = min(left, key=_probe)
-    text = f"every breaker is open; the first to try again: {best.provider} {best.figures}"
-    return Decision(best.provider, Reason.LEAST_BAD, text, shown)
-
-
-def _wait(candidate: Candidate) -> float:
-    return candidate.wait_s
-
-
-def _probe(candidate: Candidate) -> float:
-    return -math.inf if candidate.standing is Standing.PROBING else candidate.probe_in_s
+        return NoReason.MOVES_SPENT, f"{request.moves} moves of {rules.max_moves} are spent"
+    if pin is not None and pin not in serving:
+        return NoReason.PINNED_ELSEWHERE, f"pinned to {pin}, which lacks this model"
+    if pin is not None and pin in tried:
+        return NoReason.PINNED_TRIED, f"pinned to {pin}, which was tried"
+    if not serving:
+        return NoReason.NOBODY_SERVES, "no provider serves this model"
+    if tried and all(provider in tried for provider in serving):
+        return NoReason.ALL_TRIED, f"{', '.join(serving)} tried, no other has this model"
+    return None

@@ -1,6 +1,6 @@
 """What each worker says of itself in `llm.providers`, each second and on change."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Final, Literal
 
 import orjson
@@ -24,6 +24,10 @@ class ProviderState:
     calls (seconds). `requests_left` and `tokens_left` are what is left to this worker of the last
     minute where there is a limit; `quota_base` and `quota_claimed` are shares of every limit, as in
     `broker.core.quota_shares`. `stopped` says why only a person can bring it back, such as `spent`.
+
+    `waiting_weight_by_lane` splits `waiting_weight`. `calls_take` are seconds to the first token
+    and for each further one, by model alias; `late_by_lane` real over expected time of what was
+    routed here, of late; `back_at` when its breaker closed last, in unix seconds.
     """
 
     provider: str
@@ -47,6 +51,10 @@ class ProviderState:
     quota_base: float = 0.0
     quota_claimed: float = 0.0
     stopped: str | None = None
+    waiting_weight_by_lane: dict[str, int] = field(default_factory=dict)
+    calls_take: dict[str, tuple[float, float]] = field(default_factory=dict)
+    late_by_lane: dict[str, float] = field(default_factory=dict)
+    back_at: float | None = None
 
     @property
     def key(self) -> bytes:
@@ -59,12 +67,13 @@ _FIELDS: Final = frozenset(field.name for field in fields(ProviderState))
 
 def encode_state(state: ProviderState) -> bytes:
     """The value of a state record."""
-    again = state.opens_again_at
+    again, back = state.opens_again_at, state.back_at
     return orjson.dumps(
         {
             **asdict(state),
             "at": to_rfc3339(state.at),
             "opens_again_at": None if again is None else to_rfc3339(again),
+            "back_at": None if back is None else to_rfc3339(back),
         }
     )
 
@@ -76,15 +85,18 @@ def decode_state(value: bytes | None) -> ProviderState:
     """
     try:
         data = orjson.loads(value or b"")
-        again = data.get("opens_again_at")
+        again, back = data.get("opens_again_at"), data.get("back_at")
+        take = data.get("calls_take", {}).items()
         return ProviderState(
             **{
                 **{name: given for name, given in data.items() if name in _FIELDS},
                 "at": from_rfc3339(data["at"]),
                 "opens_again_at": None if again is None else from_rfc3339(again),
+                "back_at": None if back is None else from_rfc3339(back),
+                "calls_take": {model: (line[0], line[1]) for model, line in take},
             }
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise BadRecordError(
             "A provider state is not in the contract's form.",
             mend="Something other than a worker wrote to the providers topic.",

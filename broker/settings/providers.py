@@ -63,6 +63,8 @@ class ProviderSettings(Section):
     """Google's project, OpenAI's project, or the team and project at CoreWeave's serverless one."""
     location: str | None = None
     """Google's location, such as `us-central1` or `global`."""
+    region: str | None = None
+    """Where it works, in a word of your own such as `eu`, for `regions` in `[routing]`."""
     spillover_deployment: str | None = None
     """Azure: who answers when provisioned capacity is used up."""
     models: dict[str, ServedModel] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from broker.core.capabilities import lacking
 from broker.core.lanes import LANES
 from broker.core.needs import NEEDS
 from broker.core.provider_view import Candidate, Standing
+from broker.core.route_reasons import Bar, Loss
 from broker.core.routing import (
     Decision,
     NoDecision,
@@ -34,14 +35,23 @@ def able(name: str, wait_s: float = 0.0) -> Candidate:
     return Candidate(name, Standing.ABLE, wait_s=wait_s, age_s=0.1)
 
 
+def barred(lacks: dict[str, str]) -> dict[str, Bar]:
+    return {name: Bar(Loss.LACKS, words) for name, words in lacks.items()}
+
+
+def words(found: dict[str, Bar]) -> dict[str, str]:
+    return {name: bar.words for name, bar in found.items()}
+
+
 def chosen(lacks: dict[str, str], *shown: Candidate, **given: object) -> Decision | NoDecision:
-    return choose(Request("light", 1, lacking=lacks, **given), shown, RULES)  # type: ignore[arg-type]  # fields by name
+    return choose(Request("light", 1, barred=barred(lacks), **given), shown, RULES)  # type: ignore[arg-type]  # fields by name
 
 
 class TestWhoLacksWhat:
     def test_each_reason_is_in_words(self) -> None:
-        assert lacking(NAMES, OFFERS, frozenset({"tools"}), 10) == {"a": "lacks tools"}
-        both = lacking(NAMES, OFFERS, frozenset({"tools", "n", "stream"}), 10)
+        tools = lacking(NAMES, OFFERS, frozenset({"tools"}), 10)
+        assert words(tools) == {"a": "lacks tools"}
+        both = words(lacking(NAMES, OFFERS, frozenset({"tools", "n", "stream"}), 10))
         assert both == {"a": "lacks several answers at once and tools", "c": "lacks streams"}
 
     @pytest.mark.parametrize(("tokens", "left_out"), [(1_000, []), (1_001, ["b"]), (9_000, "bc")])
@@ -49,7 +59,7 @@ class TestWhoLacksWhat:
         found = lacking(NAMES, OFFERS, frozenset(), tokens)
         assert list(found) == list(left_out)
         if tokens == 1_001:
-            assert found["b"] == "holds 1,000 tokens, not 1,001"
+            assert found["b"] == Bar(Loss.TOO_LONG, "holds 1,000 tokens, not 1,001")
 
     def test_who_says_nothing_can_everything(self) -> None:
         assert lacking(("x",), OFFERS, frozenset(NEEDS), 10**9) == {}
@@ -125,11 +135,11 @@ def test_whatever_the_state_it_is_the_choice_among_the_able(
     shown: list[Candidate], lacks: set[str], tried: set[str], pin: str | None
 ) -> None:
     named = [replace(one, provider=name) for one, name in zip(shown, "abcd", strict=False)]
-    told = dict.fromkeys(sorted(lacks), "lacks tools")
-    request = Request("light", 1, pin=pin, tried=sorted(tried), lacking=told)
+    told = barred(dict.fromkeys(sorted(lacks), "lacks tools"))
+    request = Request("light", 1, pin=pin, tried=sorted(tried), barred=told)
     decision = choose(request, named, RULES)
     plain = choose(
-        replace(request, lacking={}), [c for c in named if c.provider not in lacks], RULES
+        replace(request, barred={}), [c for c in named if c.provider not in lacks], RULES
     )
     if isinstance(decision, Decision):
         assert decision.provider not in lacks

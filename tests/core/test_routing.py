@@ -320,10 +320,12 @@ def test_free_slots_mean_no_wait_and_full_ones_do() -> None:
     assert waits == [0.0, 0.0, 10.0]
 
 
-def test_a_speed_nobody_has_measured_speaks_against_nobody() -> None:
+def test_a_speed_nobody_has_measured_is_taken_for_a_modest_one_and_not_for_any() -> None:
     view = ProviderView(0.0)
     view.update({"openai": [state("openai", 9.0, waiting_weight=10**6, speed=None)]})
-    assert view.candidates(["openai"], 9.0)[0].wait_s == 0.0
+    assert view.candidates(["openai"], 9.0)[0].wait_s > 10.0
+    view.update({"openai": [state("openai", 9.5, speed=None)]})
+    assert view.candidates(["openai"], 9.5)[0].wait_s == 0.0
 
 
 @pytest.mark.parametrize(

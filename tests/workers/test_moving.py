@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from broker.core.lanes import LANES
+from broker.core.route_terms import RouteTerms
 from broker.core.routing import Decision, NoDecision, NoReason, Reason, RoutingRules
 from broker.records.prompt import Catalog, Offer
 from broker.records.providers import ProviderState
@@ -25,10 +26,12 @@ def mover(
         return reports
 
     return Mover(
-        catalog=Catalog(
-            {MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}, offers={MODEL: offers or {}}
+        terms=RouteTerms(
+            Catalog(
+                {MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS}, offers={MODEL: offers or {}}
+            ),
+            RoutingRules(dict.fromkeys(LANES, 1.0), max_moves=max_moves),
         ),
-        rules=RoutingRules(dict.fromkeys(LANES, 1.0), max_moves=max_moves),
         reports=latest,
         now=time.time() if since is None else since,
     )

@@ -1,0 +1,81 @@
+"""What a decision says of each candidate: its figures, and why it lost. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from broker.core.candidates import Candidate, Standing
+from broker.core.policies import Policy
+from broker.core.route_reasons import Loss
+from broker.core.route_request import Request
+
+_STANDING: Final = {
+    Standing.OUT: Loss.BREAKER,
+    Standing.PROBING: Loss.PROBING,
+    Standing.SILENT: Loss.SILENT,
+}
+
+
+def notes_of(
+    chosen: str,
+    request: Request | None,
+    candidates: Sequence[Candidate],
+    policy: Policy,
+    limit_s: float,
+) -> tuple[Mapping[str, Any], ...]:
+    """Each candidate as a work record carries it: JSON values only.
+
+    `wait_s` is until work sent now begins, `time_s` until it is answered (absent where no call was
+    measured), `late` what that was multiplied by because of late errors, `usd` the expected price
+    (absent where it is not known). `lost` is a word of `Loss`, absent for the chosen one; `why`
+    its words where a rule bars the provider.
+    """
+    winner = next((one for one in candidates if one.provider == chosen), None)
+    return tuple(_note(one, winner, request, policy, limit_s) for one in candidates)
+
+
+def _note(
+    one: Candidate,
+    winner: Candidate | None,
+    request: Request | None,
+    policy: Policy,
+    limit_s: float,
+) -> Mapping[str, Any]:
+    name = one.provider
+    note: dict[str, Any] = {
+        "provider": name,
+        "standing": one.standing.value,
+        "wait_s": round(one.wait_s, 3),
+    }
+    if request is None:
+        return note
+    time_s = request.time_s(one)
+    if time_s is not None:
+        note["time_s"] = round(time_s, 3)
+        if one.late != 1.0:
+            note["late"] = round(one.late, 3)
+    usd = request.usd.get(name)
+    if usd is not None:
+        note["usd"] = usd
+    if one is winner:
+        return note
+    bar = request.barred.get(name)
+    note["lost"] = _lost(one, winner, request, policy, limit_s).value if bar is None else bar.code
+    if bar is not None:
+        note["why"] = bar.words
+    return note
+
+
+def _lost(
+    one: Candidate, winner: Candidate | None, request: Request, policy: Policy, limit_s: float
+) -> Loss:
+    if one.provider in request.tried:
+        return Loss.TRIED
+    if request.pin is not None or policy.name == "pinned":
+        return Loss.PINNED
+    if one.standing is not Standing.ABLE:
+        return _STANDING[one.standing]
+    if request.is_late(one):
+        return Loss.LATE
+    if policy.bounds_wait and one.wait_s > limit_s:
+        return Loss.OVER_LIMIT
+    return Loss.LESS_PREFERRED if winner is None else policy.loss(request, one, winner)
