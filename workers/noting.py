@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from broker.core.weighing import own_maximum
+from broker.core.weighing import answers_asked, own_maximum
 from broker.records.calls import CallEvent, Outcome
 from broker.records.errors import WeighbridgeError
 from broker.telemetry.logs import get_logger
@@ -118,6 +118,8 @@ class Notes:
                 weight=work.weight,
                 expected_output_tokens=work.expected_output_tokens,
                 own_maximum=own_maximum(work.fields),
+                weighed_input_tokens=work.input_tokens,
+                answers=None if (asked := answers_asked(work.fields)) == 1 else asked,
                 cut=None if answer is None else answer.finish_reason == "length",
                 notes=_short(result.notes),
             )

@@ -181,6 +181,12 @@ def own_maximum(fields: Mapping[str, Any]) -> int | None:
     return min(limits, default=None)
 
 
+def answers_asked(fields: Mapping[str, Any]) -> int:
+    """How many answers the request wants at once (`n`)."""
+    answers = fields.get("n")
+    return answers if type(answers) is int and answers > 0 else 1
+
+
 def expected_output(
     fields: Mapping[str, Any], kind: str, input_tokens: int, given: Equivalents
 ) -> int:
@@ -191,8 +197,7 @@ def expected_output(
     """
     if kind == "embedding":
         return 0
-    answers = fields.get("n")
-    count = answers if isinstance(answers, int) and answers > 0 else 1
+    count = answers_asked(fields)
     if kind == "image":
         quality = fields.get("quality")
         by_quality = given.image_out

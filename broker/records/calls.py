@@ -50,6 +50,10 @@ class CallEvent:
     """From the prompt's acceptance to the start of this call."""
     own_maximum: int | None = None
     """The most output tokens the request allowed, None when it did not say."""
+    weighed_input_tokens: int | None = None
+    """Input tokens as the classifier counted them, which is how the next prompt's are counted."""
+    answers: int | None = None
+    """How many answers were asked for at once, where it was not one."""
     cut: bool | None = None
     """Whether the answer ended at its greatest length, so that it would have been longer."""
     notes: Mapping[str, str] | None = None
@@ -62,7 +66,7 @@ _ENDED = (
 )
 _WHERE_KNOWN = (
     *("kind", "lane", "weight", "expected_output_tokens", "queued_ms", "own_maximum"),
-    *("cut", "notes"),
+    *("weighed_input_tokens", "answers", "cut", "notes"),
 )
 _FIELDS: Final = frozenset(field.name for field in fields(CallEvent))
 
