@@ -174,7 +174,7 @@ class Answering:
             job = dispatcher.next_job(may_start)
             if job is None:
                 ticket.unheard()
-                self._move(self._leaving.while_limited(dispatcher.waiting_in, now), now)
+                self._move(self._leaving.while_held_up(dispatcher.waiting_in, now), now)
                 return
             room -= 1
             self._backlog.started(job.lane)

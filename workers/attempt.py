@@ -65,6 +65,7 @@ class Attempts:
             return await self._run(job, ticket)
         finally:
             self.inputs.done(job)
+            self.tallies.expected.over(job)
 
     async def _run(self, job: Job, ticket: Ticket) -> End:
         prepared = await self._prepared(job, ticket)
@@ -92,6 +93,7 @@ class Attempts:
         ticket.succeeded(now)
         self.tallies.recent.answered(result.first_token_s, result.usage.output_tokens, now)
         self.tallies.speed.measured(job.lane, job.work.weight, result.seconds)
+        self.tallies.expected.answered(job, result.seconds, result.usage.output_tokens, now)
         if result.first_token_s is not None:
             self.tallies.first_token(job.lane, result.first_token_s)
         return await self._answered(job, result, result.answer)
@@ -116,6 +118,7 @@ class Attempts:
     def _called(self, job: Job, began: float) -> None:
         job.calls += 1
         job.calls_here += 1
+        self.tallies.expected.began(job, began)
         if job.first_call_at is None:
             job.first_call_at = began
             self.tallies.queued(job.lane, began - job.work.accepted_at)
@@ -125,6 +128,7 @@ class Attempts:
         if deadline is not None and deadline <= time.time():
             # It passed while the journal was written: nothing is sent any more.
             return CallResult(0.0, expired=True)
+        self.allowance.sent(job, time.time())
         if self.hedging.wanted(job, prepared):
             return await self.hedging.call(job, prepared)
         listener = self.notes.listener(job, prepared, began)

@@ -10,6 +10,7 @@ from broker.core.lanes import LANES, Lane
 from broker.core.retries import RetryRules, backoff
 from broker.core.routing import Decision, Reason
 from workers.ends import Move, Rest, is_able
+from workers.falling_behind import FallingBehind
 from workers.job import Job
 from workers.moving import Mover
 from workers.quota_keeping import Allowance, estimated
@@ -45,6 +46,7 @@ class Leaving:
         self._attempts = attempts
         self._chance = chance
         self._offered_at = 0.0
+        self._behind = FallingBehind(attempts.mover)
 
     def without_retry(self, job: Job, now: float) -> Move | Rest:
         """The budget has no retry for this job: it moves, or pauses again."""
@@ -70,6 +72,13 @@ class Leaving:
             move = self._move(job, because, now)
             if move is not None:
                 yield job, move
+
+    def while_held_up(
+        self, waiting_in: Callable[[Lane], Iterable[Job]], now: float
+    ) -> Iterator[tuple[Job, Move]]:
+        """Those that no slot or quota is free for, and that need not wait for one here."""
+        yield from self.while_limited(waiting_in, now)
+        yield from self._behind.moves(waiting_in, now)
 
     def while_limited(
         self, waiting_in: Callable[[Lane], Iterable[Job]], now: float

@@ -72,7 +72,9 @@ class Reporting:
         dispatcher, breaker = subject.dispatcher, subject.breaker
         lag, speed = subject.lag(), subject.tallies.speed
         running = dispatcher.running
-        slots_speed, quota_speed = speed.of(dispatcher.slots), subject.allowance.speed()
+        expected = subject.tallies.expected
+        slots_speed = speed.of(dispatcher.slots, expected.overdue(now))
+        quota_speed = subject.allowance.speed()
         speeds = [one for one in (slots_speed, quota_speed) if one is not None]
         left, late = subject.allowance.quotas.left(now), subject.tallies.recent
         # What has not been read yet is taken to weigh what this lane's prompts weighed lately.
@@ -103,6 +105,10 @@ class Reporting:
             quota_base=subject.allowance.share.base,
             quota_claimed=subject.allowance.share.claimed,
             stopped="spent" if breaker.is_spent else None,
+            waiting_weight_by_lane={lane: round(weights[lane]) for lane in LANES},
+            calls_take=expected.lines(),
+            late_by_lane=expected.late(now),
+            back_at=breaker.closed_at,
         )
 
 

@@ -8,6 +8,7 @@ from broker.core.lanes import LANES, Lane
 from broker.records.providers import BreakerState
 from broker.telemetry.metrics import WorkerMetrics
 from workers.dispatch import Dispatcher
+from workers.expectations import Expectations
 
 _KEPT: Final = 0.95
 """What each further call leaves standing of what was measured before: about 20 calls count."""
@@ -37,9 +38,14 @@ class Speed:
         """What a prompt of this lane weighs, of late; 0 before the first call."""
         return self._usual.get(lane, 0.0)
 
-    def of(self, slots: int) -> float | None:
-        """Token units a second of so many slots; None before the first call."""
-        return slots * self._weight / self._seconds if self._seconds > 0 else None
+    def of(self, slots: int, overdue: tuple[float, float] = (0.0, 0.0)) -> float | None:
+        """Token units a second of so many slots; None before the first call.
+
+        `overdue` are weight and seconds of calls that should have ended: they count as if they
+        ended now.
+        """
+        weight, seconds = self._weight + overdue[0], self._seconds + overdue[1]
+        return slots * weight / seconds if seconds > 0 else None
 
 
 class Recent:
@@ -80,6 +86,7 @@ class Tallies:
         self._children: dict[tuple[Any, ...], Any] = {}
         self.speed = Speed()
         self.recent = Recent()
+        self.expected = Expectations()
 
     def called(self, lane: Lane, outcome: str, code: str, seconds: float) -> None:
         """A call ended."""

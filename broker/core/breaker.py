@@ -69,6 +69,7 @@ class Breaker:
 
     __slots__ = (
         "_bad",
+        "_closed_at",
         "_good",
         "_open_s",
         "_opens_again_at",
@@ -94,6 +95,12 @@ class Breaker:
         self._out = 0  # probes under way
         self._won = 0
         self._spent = False
+        self._closed_at: float | None = None
+
+    @property
+    def closed_at(self) -> float | None:
+        """When it closed last, after probes that succeeded; None when it has never been open."""
+        return self._closed_at
 
     @property
     def is_spent(self) -> bool:
@@ -179,6 +186,7 @@ class Breaker:
         if state == "open":
             self._opens_again_at = now + self._open_s
         elif state == "closed":
+            self._closed_at = now
             self._open_s = self._rules.open_s
             self._spent = False
 
