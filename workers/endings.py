@@ -22,6 +22,7 @@ from broker.records.incoming import Source
 from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.usage import Usage
 from broker.records.work import RouteStep, Work, encode_work, work_headers
+from workers.charging import corrections
 from workers.job import Job, Place, UnreadableWork
 from workers.providers.dialect import Answer
 
@@ -106,7 +107,9 @@ class Endings:
 
     def completed(self, job: Job, completion: Completion, value: bytes) -> Unit:
         """The unit that commits a completion; `value` is its encoding."""
-        return _unit(job.place, (self._completion_output(completion, value, job.work),), job)
+        ended = self._completion_output(completion, value, job.work)
+        charges = corrections(job, completion, self._deployment.topics.tenants)
+        return _unit(job.place, (ended, *charges), job)
 
     def _completion_output(self, completion: Completion, value: bytes, work: Work) -> Output:
         headers = completion_headers(

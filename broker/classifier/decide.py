@@ -154,6 +154,7 @@ class Decider:
             headers=prompt.headers,
             weighed=weighed.words,
             not_before=admitted.not_before,
+            charged=admitted.charged,
             apart=None if shards is None else shards.share(lane, prompt.tenant, now),
         )
         if shards is not None:

@@ -7,17 +7,20 @@ from broker.classifier.weighing import Weighed
 from broker.log.units import Output
 from broker.records.completion import Failure
 from broker.records.prompt import Prompt
+from broker.records.tenants import Charged
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """It may go on. `charges` are written in the transaction that routes it.
 
-    `not_before` (unix seconds) is when it may start, where the tenant's rate makes it wait.
+    `not_before` (unix seconds) is when it may start, where the tenant's rate makes it wait;
+    `charged` is what the charges say, for whoever ends it.
     """
 
     not_before: float | None = None
     charges: tuple[Output, ...] = ()
+    charged: Charged | None = None
 
 
 class Door(Protocol):

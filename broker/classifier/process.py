@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -88,6 +89,8 @@ class ClassifierProcess:
         settings, names = self._settings, self._names
         topics = [names.prompts, names.completions, names.dead_letters]
         topics += [names.work(provider) for provider in settings.providers]
+        if settings.tenant_terms().any_limits:
+            topics += [names.tenants, names.tenant_totals]
         self._rules = rules_of(settings, read_shapes(admin_config(settings), topics))
         self._count_tokens = token_counter(settings.classifier.count_up_to_bytes)
         self._bootstrap = bootstrap_servers(settings)
@@ -111,7 +114,9 @@ class ClassifierProcess:
             max_pending=settings.classifier.max_pending,
             observer=self._metrics,
         )
-        self._parts = Parts(settings, self._rules, self._count_tokens)
+        self._parts = Parts(
+            settings, self._rules, self._count_tokens, self._metrics, self._life.on_loop
+        )
         self._pipeline = Pipeline(
             self._names.prompts,
             decider=self._parts.decider,
@@ -180,11 +185,13 @@ class ClassifierProcess:
 
     def _make_rebuild(self, jobs: Mapping[int, Job]) -> Rebuild:
         remembered = {partition: job.remembered for partition, job in jobs.items()}
+        tenants, filled = self._parts.tenants, self._pipeline.on_window_ready
+        self._parts.assigned(jobs)
 
         def ready(partition: int, seconds: float) -> None:
             def note() -> None:
                 self._counting.rebuilt(seconds)
-                self._pipeline.on_window_ready(partition, remembered[partition])
+                tenants.when_read(partial(filled, partition, remembered[partition]))
 
             self._life.on_loop(note)
 
@@ -206,6 +213,7 @@ class ClassifierProcess:
             self._beats += 1
             self._counting.windows_are()
             self._metrics.writer_pending.set(self._pipeline.pending.units)
+            self._parts.tenants.beat(time.time())
             await asyncio.sleep(BEAT_S)
 
     def _live(self) -> str | None:

@@ -17,12 +17,28 @@ STATUSES: tuple[Status, ...] = ("succeeded", "failed", "refused", "expired", "ca
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a prompt was not answered. `provider_status` is an HTTP status where there was one."""
+    """Why a prompt was not answered. `provider_status` is an HTTP status where there was one.
+
+    `retry_at` is from when on it may be asked again (unix seconds), where a limit ended it.
+    """
 
     type: str
     code: str
     message: str
     provider_status: int | None = None
+    retry_at: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in a completion."""
+        value: dict[str, Any] = {
+            "type": self.type,
+            "code": self.code,
+            "message": self.message,
+            "provider_status": self.provider_status,
+        }
+        if self.retry_at is not None:
+            value["retry_at"] = to_rfc3339(self.retry_at)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +100,7 @@ def encode_completion(completion: Completion) -> bytes:
         "provider_ms": completion.provider_ms,
         "calls": completion.calls,
         "route": [step.as_json() for step in completion.route],
-        "error": None
-        if error is None
-        else {
-            "type": error.type,
-            "code": error.code,
-            "message": error.message,
-            "provider_status": error.provider_status,
-        },
+        "error": None if error is None else error.as_json(),
         "metadata": completion.metadata,
     }
     if data is not None:
@@ -109,7 +118,7 @@ def decode_completion(value: bytes | None) -> Completion:
             accepted_at=from_rfc3339(data["accepted_at"]),
             completed_at=from_rfc3339(data["completed_at"]),
             route=tuple(map(step_of, data["route"])),
-            error=None if error is None else Failure(**error),
+            error=None if error is None else _failure_of(error),
             data=data_ref_of(data) if "dataref" in data else None,
             cost_estimated=data.get("cost_estimated") is True,
         )
@@ -119,6 +128,11 @@ def decode_completion(value: bytes | None) -> Completion:
             mend="Something other than Weighbridge wrote to the completions topic.",
             code="bad_completion",
         ) from problem
+
+
+def _failure_of(data: Mapping[str, Any]) -> Failure:
+    again = data.get("retry_at")
+    return Failure(**{**data, "retry_at": None if again is None else from_rfc3339(again)})
 
 
 _PLAIN = (

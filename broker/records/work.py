@@ -10,6 +10,7 @@ from broker.records.errors import BadRecordError
 from broker.records.headers import carried
 from broker.records.incoming import Headers, Source
 from broker.records.prompt import KINDS
+from broker.records.tenants import Charged, charged_of
 from broker.records.times import from_rfc3339, to_rfc3339
 
 
@@ -59,7 +60,8 @@ class Work:
     are unix seconds.
 
     `weighed` says in words how the expected output was reached. `not_before` is when it may start
-    at the earliest, where its tenant's rate made it wait; `apart` the tenant's share of its lane's
+    at the earliest, where its tenant's rate made it wait, and `charged` what its tenant was charged
+    for it, where that has limits; `apart` the tenant's share of its lane's
     work, where it was so large that it is kept out of others' partitions.
     """
 
@@ -88,6 +90,7 @@ class Work:
     weighed: str = ""
     not_before: float | None = None
     apart: float | None = None
+    charged: Charged | None = None
 
     @property
     def moves(self) -> int:
@@ -137,6 +140,8 @@ def encode_work(work: Work) -> bytes:
         ours["weighed"] = work.weighed
     if work.not_before is not None:
         ours["not_before"] = to_rfc3339(work.not_before)
+    if work.charged is not None:
+        ours["charged"] = work.charged.as_json()
     if work.apart is not None:
         ours["apart"] = round(work.apart, 3)
     if work.reply_partition is not None:
@@ -164,6 +169,7 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
         fields = data["prompt"]
         source = data["source"]
         deadline, not_before = data.get("deadline"), data.get("not_before")
+        charged = data.get("charged")
         return Work(
             id=data["id"],
             tenant=data["tenant"],
@@ -189,6 +195,7 @@ def decode_work(value: bytes | None, headers: Headers = ()) -> Work:
             cost_estimated=data.get("cost_estimated") is True,
             weighed=data.get("weighed", ""),
             not_before=None if not_before is None else from_rfc3339(not_before),
+            charged=None if charged is None else charged_of(charged),
             apart=data.get("apart"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,0 +1,88 @@
+"""The door: a tenant's limits, asked for each prompt before it is routed. Pure: no I/O, no clock.
+
+Over a limit of a minute a prompt is let in for later, or refused when that is too late; over a
+budget of a day or a month it is refused. A tenant without limits costs one look into a table.
+"""
+
+from math import ceil
+from typing import Final
+
+from broker.classifier.door import Admitted
+from broker.classifier.tenant_books import TenantBooks
+from broker.classifier.tenant_costs import ExpectedCosts
+from broker.classifier.weighing import Weighed
+from broker.core.tenant_limits import Refused
+from broker.log.units import Output
+from broker.records.completion import Failure
+from broker.records.prompt import Prompt
+from broker.records.tenants import Charged, Entry, encode_entry
+from broker.records.times import to_rfc3339
+
+RATE_LIMITED: Final = "rate_limited"
+BUDGET_EXHAUSTED: Final = "budget_exhausted"
+_FREELY: Final = Admitted()
+
+
+class TenantDoor:
+    """The door of one classifier; `topic` is the ledger's."""
+
+    def __init__(self, topic: str, books: TenantBooks, costs: ExpectedCosts) -> None:
+        self._topic = topic
+        self._books = books
+        self.costs = costs
+
+    def admit(self, prompt: Prompt, weighed: Weighed, now: float) -> Admitted | Failure:
+        """Let a prompt in, or say why it ends here; nothing is counted yet."""
+        terms = self._books.terms
+        limits = terms.limits.get(prompt.tenant, terms.otherwise)
+        if limits is None:
+            return _FREELY
+        tokens = weighed.input_tokens + weighed.output_tokens
+        usd = self.costs.of(prompt, weighed)
+        latest = now + limits.max_wait_s
+        if prompt.deadline is not None:
+            latest = min(latest, prompt.deadline)
+        found = self._books.admit(prompt.tenant, limits, (1.0, tokens, usd), now, latest)
+        if isinstance(found, Refused):
+            return _failure(found)
+        at = ceil(found * 1000) / 1000  # as the records say it
+        charged = Charged(prompt.source.partition, at, tokens, usd)
+        entry = Entry(
+            prompt.tenant,
+            "charge",
+            charged.partition,
+            at,
+            1.0,
+            tokens,
+            usd,
+            prompt.id,
+            prompt.source.offset,
+        )
+        output = Output(self._topic, 0, prompt.tenant.encode(), encode_entry(entry))
+        return Admitted(at if found > now else None, (output,), charged)
+
+    def routed(self, prompt: Prompt, weighed: Weighed, admitted: Admitted, now: float) -> None:
+        """It was routed: count it."""
+        del weighed, now
+        charged = admitted.charged
+        if charged is None:
+            return
+        source = prompt.source
+        amounts = (1.0, charged.tokens, charged.usd)
+        self._books.charge((source.partition, source.offset), prompt.tenant, charged.at, amounts)
+
+
+def _failure(refused: Refused) -> Failure:
+    limit = f"{refused.limit:,.10g} {_WORDS[refused.dimension]} a {refused.period}"
+    if refused.retry_at is None:
+        text = f"This prompt alone is more than the tenant's limit of {limit}."
+    else:
+        text = (
+            f"The tenant has reached its limit of {limit}; "
+            f"try again at {to_rfc3339(refused.retry_at)}."
+        )
+    code = BUDGET_EXHAUSTED if refused.spent else RATE_LIMITED
+    return Failure("limit", code, text, retry_at=refused.retry_at)
+
+
+_WORDS: Final = {"requests": "requests", "tokens": "tokens", "usd": "US dollars"}

@@ -1,0 +1,169 @@
+"""What one tenant has used, and whether its next prompt may come in. Pure: the time comes in.
+
+Everything is counted by the partition of `<prefix>.prompts` that a prompt came through, for a
+partition is one classifier's alone: of each budget a classifier may spend the share that its
+partitions are of all, without asking anyone. Whoever gets a partition reads in the ledger what was
+spent through it. So all classifiers together stay within a budget however late they hear of each
+other, but for `SLACK`, which each may use of its own share while the others have left some.
+"""
+
+from typing import Final
+
+from broker.core.minute_window import MinuteWindow, Sums, add, blocked
+from broker.core.tenant_limits import (
+    DIMENSIONS,
+    NO_BOUNDS,
+    Amounts,
+    Bounds,
+    Period,
+    Refused,
+    TenantLimits,
+    day_ends,
+    day_of,
+    month_ends,
+    month_of,
+)
+
+KEPT_DAYS: Final = 3
+KEPT_MONTHS: Final = 2
+SOON_S: Final = 1.0
+"""When to try again where only this classifier's part of a budget is used up."""
+
+
+class Bucket:
+    """What was used in one day or month, by partition."""
+
+    __slots__ = ("by", "everyone", "own")
+
+    def __init__(self) -> None:
+        self.by: dict[int, Sums] = {}
+        self.everyone: Sums = [0.0, 0.0, 0.0]
+        self.own: Sums = [0.0, 0.0, 0.0]
+
+    def note(self, partition: int, amounts: Amounts, *, own: bool) -> None:
+        """So much more, or less where it is below zero."""
+        sums = self.by.get(partition)
+        if sums is None:
+            sums = self.by[partition] = [0.0, 0.0, 0.0]
+        add(sums, amounts)
+        add(self.everyone, amounts)
+        if own:
+            add(self.own, amounts)
+
+    def owns(self, partitions: frozenset[int]) -> None:
+        """These partitions are this classifier's from now on."""
+        self.own = [0.0, 0.0, 0.0]
+        for partition in partitions & self.by.keys():
+            requests, tokens, usd = self.by[partition]
+            add(self.own, (requests, tokens, usd))
+
+
+class TenantAccount:
+    """One tenant's use, as one classifier knows it. Not thread-safe."""
+
+    __slots__ = ("_full", "_owned", "days", "minute", "months")
+
+    def __init__(self, owned: frozenset[int]) -> None:
+        self._owned = owned
+        self.minute = MinuteWindow(owned)
+        self.days: dict[int, Bucket] = {}
+        self.months: dict[int, Bucket] = {}
+        self._full: tuple[TenantLimits, float, int, float, float] | None = None
+        """Under which limits and share nothing as large in a dimension can begin before a time."""
+
+    def owns(self, partitions: frozenset[int]) -> None:
+        """These partitions are this classifier's from now on."""
+        if partitions == self._owned:
+            return
+        self._owned = partitions
+        self._full = None
+        self.minute.owns(partitions)
+        for bucket in (*self.days.values(), *self.months.values()):
+            bucket.owns(partitions)
+
+    def note(self, partition: int, at: float, amounts: Amounts) -> None:
+        """So much was used through a partition by what begins at `at`; below zero: given back."""
+        own = partition in self._owned
+        self._in(self.days, day_of(at)).note(partition, amounts, own=own)
+        self._in(self.months, month_of(at)).note(partition, amounts, own=own)
+
+    def note_minute(self, partition: int, at: float, amounts: Amounts) -> None:
+        """The same for the last minute, where that is limited."""
+        self.minute.note(partition, at, amounts)
+        if amounts[0] <= 0:
+            self._full = None
+
+    def admit(
+        self, amounts: Amounts, limits: TenantLimits, share: float, now: float, latest: float
+    ) -> float | Refused:
+        """When a prompt may begin, `now` or later, or why it may not; nothing is counted yet.
+
+        `share` is that of this classifier's partitions. It must begin by `latest`.
+        """
+        start = now
+        if limits.minute != NO_BOUNDS:
+            found = self._start(amounts, limits, share, now, latest)
+            if isinstance(found, Refused):
+                return found
+            start = found
+        return (
+            self._spent("day", limits.day, amounts, share, start)
+            or self._spent("month", limits.month, amounts, share, start)
+            or start
+        )
+
+    def _start(
+        self, amounts: Amounts, limits: TenantLimits, share: float, now: float, latest: float
+    ) -> float | Refused:
+        full = self._full
+        if full is not None and full[0] is limits and full[1] == share:
+            _, _, number, cost, until = full
+            if amounts[number] >= cost and until > latest:
+                return _rate(limits.minute, number, until)
+        start, number = self.minute.earliest(amounts, limits.minute, share, now)
+        if start is not None and start <= latest:
+            return start
+        if start is not None:
+            self._full = (limits, share, number, amounts[number], start)
+        return _rate(limits.minute, number, start)
+
+    def _spent(
+        self, period: Period, bounds: Bounds, amounts: Amounts, share: float, at: float
+    ) -> Refused | None:
+        if bounds == NO_BOUNDS:
+            return None
+        of_day = period == "day"
+        bucket = self.days.get(day_of(at)) if of_day else self.months.get(month_of(at))
+        own, everyone = (_NOTHING, _NOTHING) if bucket is None else (bucket.own, bucket.everyone)
+        number = blocked(own, everyone, amounts, bounds, share)
+        if number is None:
+            return None
+        limit = bounds[number] or 0.0
+        left = limit - everyone[number]
+        # What is left of all may still be less than this classifier could ever get of it.
+        spent = amounts[number] > left * share
+        alone = amounts[number] > limit
+        ends = day_ends(at) if of_day else month_ends(at)
+        retry_at = None if alone else ends if spent else at + SOON_S
+        return Refused(period, DIMENSIONS[number], limit, retry_at, spent)
+
+    def sweep(self, now: float) -> None:
+        """Let go of what no limit can ask for any more."""
+        self.minute.forget(now)
+        for day in [one for one in self.days if one <= day_of(now) - KEPT_DAYS]:
+            del self.days[day]
+        for month in [one for one in self.months if one <= month_of(now) - KEPT_MONTHS]:
+            del self.months[month]
+
+    def _in(self, buckets: dict[int, Bucket], number: int) -> Bucket:
+        bucket = buckets.get(number)
+        if bucket is None:
+            bucket = buckets[number] = Bucket()
+        return bucket
+
+
+_NOTHING: Final[Sums] = [0.0, 0.0, 0.0]
+
+
+def _rate(bounds: Bounds, number: int, start: float | None) -> Refused:
+    return Refused("minute", DIMENSIONS[number], bounds[number] or 0.0, start, spent=False)
