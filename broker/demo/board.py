@@ -1,10 +1,11 @@
 """What the live table shows: completions and provider states folded as they come."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from broker.core.lanes import LANES
+from broker.core.lane_wait import lane_wait
+from broker.core.lanes import LANES, Lane
 from broker.records.completion import Completion
 from broker.records.providers import ProviderState
 
@@ -134,6 +135,18 @@ class Board:
                         shown.done,
                         shown.quantile(0.50),
                         shown.quantile(0.95),
+                        _starts_in(states, lane),
                     )
                 )
         return rows
+
+
+def _starts_in(states: Sequence[ProviderState], lane: Lane) -> float | None:
+    """As routing expects it of all workers together: behind what waits in this and other lanes."""
+    speeds = [state.speed for state in states if state.breaker == "closed" and state.speed]
+    if not speeds:
+        return None
+    waiting = [
+        float(sum(state.waiting_weight_by_lane.get(one, 0) for state in states)) for one in LANES
+    ]
+    return lane_wait(waiting, lane, sum(speeds))

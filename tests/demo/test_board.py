@@ -89,6 +89,43 @@ def test_what_went_elsewhere_and_moved_is_counted_with_its_reason() -> None:
     assert "accepted 2, completed 2, lost 0, duplicates 0" in shown
 
 
+WAITING = ProviderState(
+    provider="openai",
+    worker="0",
+    at=1.0,
+    breaker="closed",
+    in_flight=8,
+    slots=8,
+    waiting=30,
+    waiting_weight=9_000,
+    speed=1_000.0,
+    waiting_by_lane={"light": 10, "heavy": 20},
+    in_flight_by_lane={"light": 8},
+    waiting_weight_by_lane={"light": 1_000, "heavy": 8_000},
+)
+
+
+def test_a_light_prompt_is_expected_to_start_before_the_heavy_ones_that_wait() -> None:
+    board = Board(PROVIDERS)
+    board.states({"openai": [WAITING, replace(WAITING, worker="1")]})
+    starts = {row.lane: row.starts_in for row in board.rows()}
+    assert starts["light"] is not None
+    assert starts["heavy"] is not None
+    assert 1.0 <= starts["light"] < starts["heavy"] <= 10.0
+    assert f"{starts['light']:.2f}" in text_of(draw(board, Progress(1, 2, 3.0), []))
+
+
+def test_each_tenant_has_a_line_of_its_own() -> None:
+    board = Board(PROVIDERS)
+    board.completed(DONE)
+    board.completed(replace(DONE, id="c", tenant="loud", completed_at=130.0))
+    assert [(one.tenant, one.done, one.p95) for one in board.tenants()] == [
+        ("loud", 1, 30.0),
+        ("t", 1, 2.0),
+    ]
+    assert "loud" in text_of(verdict(COUNTS, board))
+
+
 def test_the_live_table_has_a_row_for_each_lane_with_work() -> None:
     board = Board(PROVIDERS)
     board.completed(DONE)
