@@ -111,7 +111,7 @@ def test_a_light_prompt_is_expected_to_start_before_the_heavy_ones_that_wait() -
     starts = {row.lane: row.starts_in for row in board.rows()}
     assert starts["light"] is not None
     assert starts["heavy"] is not None
-    assert 1.0 <= starts["light"] < starts["heavy"] <= 10.0
+    assert 1.0 <= starts["light"] < starts["heavy"] <= 18_000 / (0.75 * 2_000)
     assert f"{starts['light']:.2f}" in text_of(draw(board, Progress(1, 2, 3.0), []))
 
 
