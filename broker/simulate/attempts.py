@@ -1,0 +1,133 @@
+"""What a call's end leads to, by the rules of a worker: answered, again, elsewhere, or failed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from broker.core.breaker import Breaker
+from broker.core.call_costs import spent_by
+from broker.core.prices import UNKNOWN
+from broker.core.retries import Action, Failure, RetryRules, named, next_step
+from broker.core.routing import Decision
+from broker.records.completion import Status
+from broker.settings import Settings
+from broker.settings.prices import prices_of
+from broker.simulate.asked import Asked
+from broker.simulate.clouds import Call
+from broker.simulate.quiet_tallies import QuietTallies
+from workers.ends import Move, Rest, is_able
+from workers.job import Job
+from workers.leaving import Here
+from workers.moving import Mover
+from workers.quota_keeping import Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A prompt's end: its completion's status, and the code where it did not succeed."""
+
+    status: Status
+    code: str = ""
+    output_tokens: int = 0
+
+
+class Ended(Protocol):
+    """Who is told of the ends of a worker's jobs."""
+
+    def finished(self, provider: str, job: Job, end: Followed) -> None:
+        """It has its completion."""
+
+    def moved(self, provider: str, job: Job, asked: Asked, to: Decision) -> None:
+        """Another provider gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What of a worker's `Attempts` is asked for work that may not be called."""
+
+    breaker: Breaker
+    mover: Mover
+    allowance: Allowance
+    rules: RetryRules
+
+
+class Attempted:
+    """Judges the calls of one provider's worker."""
+
+    def __init__(
+        self,
+        provider: str,
+        settings: Settings,
+        *,
+        breaker: Breaker,
+        mover: Mover,
+        allowance: Allowance,
+        rules: RetryRules,
+        chance: Callable[[], float],
+    ) -> None:
+        self._provider = provider
+        self._prices = prices_of(settings, provider)
+        self._parts = _Parts(breaker, mover, allowance, rules)
+        self._chance = chance
+        self.tallies = QuietTallies()
+
+    @property
+    def here(self) -> Here:
+        """For `Leaving`."""
+        return self._parts
+
+    def follows(self, call: Call, now: float) -> Rest | Move | Followed:
+        """What follows a call that has ended; what it says of the provider is noted."""
+        job, result, work = call.job, call.result, call.job.work
+        self._parts.allowance.heard(job, result, now)
+        job.provider_s += result.seconds
+        spent = spent_by(result.ended(work.input_tokens), self._prices.get(work.model, UNKNOWN))
+        job.cost = job.cost.plus(spent.cost)
+        answer = result.answer
+        if answer is None:
+            return self._failed(call, now)
+        call.ticket.succeeded(now)
+        tokens = result.usage.output_tokens
+        self.tallies.recent.answered(result.first_token_s, tokens, now)
+        self.tallies.speed.measured(job.lane, work.weight, result.seconds)
+        self.tallies.expected.answered(job, result.seconds, tokens, now)
+        if answer.refusal is not None:
+            return Followed("refused", answer.refusal)
+        return Followed("succeeded", output_tokens=tokens or 0)
+
+    def _failed(self, call: Call, now: float) -> Rest | Move | Followed:
+        job, result = call.job, call.result
+        if result.expired:
+            return Followed("expired", "deadline_passed")
+        failure = Failure(
+            status=result.status,
+            code=None if result.transport is not None else result.code,
+            transport=result.transport,
+            retry_after_s=result.retry_after_s,
+            should_retry=result.should_retry,
+            calls=job.calls,
+            calls_here=job.calls_here,
+            deadline=job.work.deadline,
+        )
+        job.last_failure = named(failure)
+        mover = self._parts.mover
+        chosen = mover.choose(job, job.last_failure, now)
+        failure = replace(failure, alone=not is_able(chosen))
+        step = next_step(failure, self._parts.rules, now=now, jitter=self._chance())
+        if step.spent:
+            call.ticket.spent(now)
+        if step.unhealthy:
+            call.ticket.failed(now)
+        if step.action is Action.RETRY:
+            job.retries = True
+            return Rest(now + step.after_s)
+        if step.action is Action.MOVE and isinstance(chosen, Decision):
+            return Move(chosen)
+        return Followed("refused" if step.action is Action.REFUSED else "failed", _code(failure))
+
+
+def _code(failure: Failure) -> str:
+    """The code of the completion's error."""
+    if failure.transport is not None:
+        return failure.transport.value
+    return failure.code or str(failure.status or "unknown")

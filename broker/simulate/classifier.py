@@ -1,0 +1,94 @@
+"""The classifier in virtual time: the real weighing, door and routing, without records."""
+
+from broker.classifier.door import Door, OpenDoor
+from broker.classifier.router import Router
+from broker.classifier.rules import Rules, rules_of
+from broker.classifier.tokens import How
+from broker.classifier.weighing import Weigher
+from broker.core.provider_view import ProviderView
+from broker.core.routing import NoDecision
+from broker.log.topic_names import TopicNames
+from broker.log.topic_shapes import Shapes
+from broker.records.completion import Failure
+from broker.records.incoming import Source
+from broker.records.work import RouteStep, Work
+from broker.settings import Settings
+from broker.simulate.asked import Asked
+from broker.simulate.reports import Board
+
+
+class GivenTokens:
+    """Stands in for the vocabulary: the tokens of the next prompt's texts are told before."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+    def __call__(self, _texts: object) -> tuple[int, How]:
+        """What was told."""
+        return self.tokens, "counted"
+
+
+class SimulatedClassifier:
+    """The only classifier. It hears the workers' reports through `board`."""
+
+    def __init__(self, settings: Settings, board: Board, now: float) -> None:
+        rules = simulated_rules(settings)
+        self._board = board
+        self._view = ProviderView(now)
+        self._tokens = GivenTokens()
+        self._weigher = Weigher(rules, self._tokens)
+        self._router = Router(rules, self._view)
+        self._door: Door = OpenDoor()
+
+    def route(self, asked: Asked, number: int, now: float) -> Work | Failure:
+        """The work record of one prompt, or how it ends here. `number` names it in its source."""
+        prompt = asked.prompt
+        self._tokens.tokens = asked.input_tokens - asked.extra_tokens
+        self._view.update(self._board.reports())
+        if prompt.deadline is not None and prompt.deadline <= now:
+            return Failure("expired", "deadline_passed", "")
+        weighed = self._weigher.weigh(prompt, now)
+        admitted = self._door.admit(prompt, weighed, now)
+        if isinstance(admitted, Failure):
+            return admitted
+        chosen = self._router.choose(prompt, weighed, now)
+        if isinstance(chosen, NoDecision):
+            return Failure("routing", str(chosen.reason), chosen.sentence)
+        self._router.sent(chosen, weighed, now)
+        self._door.routed(prompt, weighed, admitted, now)
+        return Work(
+            id=prompt.id,
+            tenant=prompt.tenant,
+            kind=prompt.kind,
+            model=prompt.model,
+            priority=prompt.priority,
+            provider=prompt.provider,
+            deadline=prompt.deadline,
+            stream=prompt.stream,
+            accepted_at=prompt.accepted_at,
+            source=Source(0, number),
+            reply_partition=None,
+            weight=weighed.weight,
+            lane=weighed.lane,
+            input_tokens=weighed.input_tokens,
+            expected_output_tokens=weighed.output_tokens,
+            attempt=0,
+            route=(RouteStep(chosen.provider, "", now, str(chosen.reason)),),
+            fields=prompt.fields,
+            metadata={},
+            weighed=weighed.words,
+            not_before=admitted.not_before,
+        )
+
+
+def simulated_rules(settings: Settings) -> Rules:
+    """The classifier's rules on topics as the settings want them."""
+    names, given = TopicNames(settings.kafka.prefix), settings.topics
+    work = {names.work(provider): given.work for provider in settings.providers}
+    counts = {
+        names.prompts: given.prompts,
+        names.completions: given.completions,
+        names.dead_letters: given.dead_letters,
+        **work,
+    }
+    return rules_of(settings, Shapes(partitions=counts, most_bytes={}))

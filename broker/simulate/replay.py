@@ -1,0 +1,157 @@
+"""A whole deployment in virtual time: one classifier, and one worker for each provider."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from random import Random
+from typing import Final, Protocol
+
+from broker.core.routing import Decision
+from broker.records.completion import Failure, Status
+from broker.records.providers import ProviderState
+from broker.records.work import RouteStep, Work
+from broker.settings import Settings
+from broker.simulate.asked import Asked
+from broker.simulate.attempts import Followed
+from broker.simulate.classifier import SimulatedClassifier
+from broker.simulate.clouds import Cloud
+from broker.simulate.events import Events
+from broker.simulate.outcome import Outcome
+from broker.simulate.reports import Board
+from broker.simulate.worker import SimulatedWorker
+from workers.job import Job
+
+LONGEST_S: Final = 7 * 86_400.0
+"""So long after the last prompt came, what is not done is left: topics keep it no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """What the broker itself adds, in seconds.
+
+    `route_s` from a prompt's acceptance to its work being read by a worker, `call_s` around a
+    provider's call (the journal's acknowledgement, HTTP), `hand_on_s` from a move to the other
+    worker, `report_s` from a worker's word to whoever routes by it.
+    """
+
+    route_s: float = 0.014
+    call_s: float = 0.006
+    hand_on_s: float = 0.016
+    report_s: float = 0.02
+
+
+class MakeCloud(Protocol):
+    """Makes a provider of the replay."""
+
+    def __call__(self, provider: str, events: Events, delays: Delays) -> Cloud:
+        """The provider with this name in the settings."""
+
+
+class Replay:
+    """One replay of prompts (in the order in which they come) by one configuration."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        prompts: Sequence[Asked],
+        make_cloud: MakeCloud,
+        *,
+        delays: Delays,
+        seed: int,
+    ) -> None:
+        began = prompts[0].prompt.accepted_at if prompts else 0.0
+        self._events = events = Events(began)
+        self._delays = delays
+        self._outcome = Outcome(tuple(prompts), tuple(settings.providers), began)
+        self._left = len(prompts)
+        self._board = Board()
+        self._classifier = SimulatedClassifier(settings, self._board, began)
+        chance = Random(seed).random  # noqa: S311 - it spreads retries, repeatably
+        self._workers = {
+            provider: SimulatedWorker(
+                provider,
+                settings,
+                events,
+                make_cloud(provider, events, delays),
+                reports=self._board.reports,
+                chance=chance,
+                tell=self,
+            )
+            for provider in settings.providers
+        }
+
+    def run(self) -> Outcome:
+        """Replay all of it."""
+        events, outcome = self._events, self._outcome
+        if not outcome.prompts:
+            return outcome
+        for worker in self._workers.values():
+            worker.reporter.publish = self._publish
+            events.at(events.now, self._look, worker)
+        events.at(events.now, self._come, 0)
+        events.run(outcome.prompts[-1].prompt.accepted_at + LONGEST_S)
+        outcome.events = events.handled
+        return outcome
+
+    def _come(self, number: int) -> None:
+        """A prompt is accepted, and the next one is on its way."""
+        events, prompts = self._events, self._outcome.prompts
+        if number + 1 < len(prompts):
+            events.at(prompts[number + 1].prompt.accepted_at, self._come, number + 1)
+        asked = prompts[number]
+        routed = self._classifier.route(asked, number, events.now)
+        if isinstance(routed, Failure):
+            status: Status = "expired" if routed.type == "expired" else "failed"
+            self._outcome.end(number, status, routed.code, events.now)
+            self._one_less()
+            return
+        self._outcome.reasons[routed.route[0].code] += 1
+        self._hand(routed, asked, self._delays.route_s)
+
+    def _hand(self, work: Work, asked: Asked, after_s: float) -> None:
+        """Work is on its way to its provider's worker."""
+        at = self._events.now + after_s
+        if work.not_before is not None:
+            at = max(at, work.not_before)
+        self._events.at(at, self._arrive, (work, asked))
+
+    def _arrive(self, what: tuple[Work, Asked]) -> None:
+        work, asked = what
+        self._workers[work.route[-1].provider].arrived(work, asked, work.lane)
+
+    def finished(self, provider: str, job: Job, end: Followed) -> None:
+        """A prompt has its completion."""
+        outcome, number, cost = self._outcome, job.work.source.offset, job.whole_cost
+        outcome.end(
+            number, end.status, end.code, self._events.now, lane=job.lane, provider=provider
+        )
+        outcome.cost[number] = nan if cost.usd is None else cost.usd
+        outcome.estimated |= cost.estimated
+        outcome.calls[number] = job.calls
+        outcome.moves[number] = job.work.moves
+        self._one_less()
+
+    def moved(self, provider: str, job: Job, asked: Asked, to: Decision) -> None:
+        """Another provider gets it."""
+        self._outcome.moved[provider, to.provider] += 1
+        cost = job.whole_cost
+        work = job.work.moved(
+            RouteStep(to.provider, "", self._events.now, str(to.reason)),
+            attempt=job.calls,
+            cost_usd=cost.usd,
+            cost_estimated=cost.estimated,
+        )
+        self._hand(work, asked, self._delays.hand_on_s)
+
+    def _one_less(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._events.stop()
+
+    def _look(self, worker: SimulatedWorker) -> None:
+        events = self._events
+        worker.reporter.look(events.now)
+        events.at(events.now + worker.reporter.every_s, self._look, worker)
+
+    def _publish(self, state: ProviderState) -> None:
+        self._events.at(self._events.now + self._delays.report_s, self._board.hear, state)

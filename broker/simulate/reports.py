@@ -1,0 +1,93 @@
+"""What simulated workers say of themselves, when a real one would say it, and who has heard it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from broker.core.breaker import Breaker
+from broker.core.lanes import LANES
+from broker.records.providers import BreakerState, ProviderState
+from workers.dispatch import Dispatcher
+from workers.quota_keeping import Allowance
+from workers.reporting import EVERY_S, LOOK_S, Reporting, Subject
+from workers.tallies import Tallies
+
+_MUCH: Final = 0.25
+"""As of a real worker: a change by this share of a second's work is worth a look."""
+
+
+class Board:
+    """The latest state of every worker that has been heard of, by provider."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, tuple[ProviderState, ...]] = {}
+
+    def hear(self, state: ProviderState) -> None:
+        """It has come through the log."""
+        self._heard[state.provider] = (state,)
+
+    def reports(self) -> Mapping[str, Sequence[ProviderState]]:
+        """As routing takes them."""
+        return self._heard
+
+
+class Reporter:
+    """Tells one worker's state, each second and when it matters."""
+
+    def __init__(
+        self,
+        provider: str,
+        dispatcher: Dispatcher,
+        breaker: Breaker,
+        tallies: Tallies,
+        allowance: Allowance,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._breaker = breaker
+        self._tallies = tallies
+        self.publish: Callable[[ProviderState], None] = _nobody
+        none = dict.fromkeys(LANES, 0)
+        subject = Subject(
+            provider=provider,
+            worker=f"{provider}-0",
+            dispatcher=dispatcher,
+            breaker=breaker,
+            tallies=tallies,
+            allowance=allowance,
+            lag=lambda: none,
+            reports=dict,
+        )
+        self._reporting = Reporting(subject, self._told)
+        self._at = 0.0
+        self._state: BreakerState = "closed"
+        self._waits = False
+        self._weight = 0
+
+    @property
+    def every_s(self) -> float:
+        """How often to `look`."""
+        return LOOK_S
+
+    def look(self, now: float) -> None:
+        """Ten times a second: cheap where nothing can have changed that others should know."""
+        dispatcher = self._dispatcher
+        if (
+            now - self._at >= EVERY_S
+            or dispatcher.idle is self._waits
+            or self._breaker.state(now) != self._state
+        ):
+            self._reporting.look(now)
+            return
+        if self._waits:
+            weight = sum(dispatcher.waiting_weight.values())
+            speed = self._tallies.speed.of(dispatcher.slots)
+            if speed is not None and abs(weight - self._weight) > _MUCH * speed:
+                self._reporting.look(now)
+
+    def _told(self, state: ProviderState) -> None:
+        self._at, self._state = state.at, state.breaker
+        self._waits, self._weight = state.waiting > 0, state.waiting_weight
+        self.publish(state)
+
+
+def _nobody(state: ProviderState) -> None:
+    raise AssertionError(f"nobody listens to {state.worker}")
