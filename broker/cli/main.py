@@ -21,6 +21,7 @@ COMMANDS = (
     LazyCommand("watch", "Show completions as they come.", _ASK),
     LazyCommand("trace", "Tell one prompt's whole story, from the topics alone.", _ASK),
     LazyCommand("audit", "Count prompts against completions: lost, duplicates, calls.", _LOOK),
+    LazyCommand("simulate", "Try policies on yesterday's log, or on a trace.", _LOOK),
     LazyCommand("dlt", "Dead letters: list, show, replay.", _LOOK),
     LazyCommand("store", "Pictures, large answers, large inputs: list, put, gc.", _LOOK),
     LazyCommand("doctor", "Say what is wrong and how to mend it.", _LOOK),
