@@ -17,6 +17,8 @@ _SHARES: Final = (0.55, 0.225, 0.225, 0.04)
 medium and heavy ones have 4, 3 and 3 parts; batch one start of twenty or so."""
 _OPEN: Final = 0.75
 """The part of the speed that is not kept for light ones."""
+_LEAST_S: Final = 1e-6
+"""What is left by rounding, in seconds of work."""
 
 
 def lane_wait(waiting: Sequence[float], lane: Lane, speed: float) -> float:
@@ -25,11 +27,10 @@ def lane_wait(waiting: Sequence[float], lane: Lane, speed: float) -> float:
     `waiting` is the weight by lane, in token units, in the order of LANES; `speed` is over 0.
     """
     mine = PLACE[lane]
-    left = list(waiting)
-    if left[mine] <= 0:
-        return 0.0
+    least = _LEAST_S * speed
+    left = [weight if weight > least else 0.0 for weight in waiting]
     took = 0.0
-    for _ in LANES:
+    while left[mine]:
         parts = sum(_SHARES[place] for place in range(4) if left[place] > 0)
         usable = speed if left[0] > 0 else speed * _OPEN
         rates = [usable * share / parts for share in _SHARES]
@@ -40,6 +41,6 @@ def lane_wait(waiting: Sequence[float], lane: Lane, speed: float) -> float:
         took += step
         for place in range(4):
             left[place] -= rates[place] * step
-            if left[place] < 1e-9 * speed:  # what rounding leaves
+            if left[place] <= least:
                 left[place] = 0.0
     return took
