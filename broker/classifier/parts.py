@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection
 
 from broker.classifier.decide import Decider
+from broker.classifier.learning import Learning
 from broker.classifier.router import Router
 from broker.classifier.rules import Rules
 from broker.classifier.tenant_keeping import TenantKeeping
@@ -34,6 +35,7 @@ class Parts:
         self._view = ProviderView(time.time())
         self._cancels = CancelReader(settings)
         self._watch = SettingsWatch(settings, metrics.settings_reloads)
+        self._learning = Learning(settings, rules, metrics)
         self.tenants = TenantKeeping(settings, rules.prompt_partitions, on_loop)
         self._watch.subscribe(self.tenants.changed)
         self._watch.subscribe(lambda new: self.router.use(route_terms(new)))
@@ -41,7 +43,7 @@ class Parts:
         self._partitions = rules.prompt_partitions
         self.decider = Decider(
             rules,
-            Weigher(rules, count_tokens),
+            Weigher(rules, count_tokens, self._learning.lengths, self._learning.thresholds),
             self.router,
             self.tenants.door,
             shards=TenantShards(time.time()) if settings.lanes.shuffle_sharding else None,
@@ -52,15 +54,18 @@ class Parts:
         """Begin to read what others say."""
         self._states.start()
         self._cancels.start()
+        self._learning.start()
         self.tenants.start()
         self._watch.start()
 
     def wait_ready(self) -> None:
         """Wait, some seconds at most, for what the first decision should know already.
 
-        That is what was cancelled while no classifier ran. For another thread than the loop's.
+        That is what was cancelled while no classifier ran, and how long answers were. For another
+        thread than the loop's, which has to run meanwhile.
         """
         self._cancels.wait_caught_up()
+        self._learning.wait_caught_up()
 
     def assigned(self, partitions: Collection[int]) -> None:
         """A rebalance is over: these partitions are ours, and others decide for the rest."""
@@ -71,10 +76,12 @@ class Parts:
         """Take in what was read; on the event loop, before each slice of decisions."""
         self._view.update(self._states.snapshot())
         self.tenants.take_in()
+        self._learning.before_slice()
 
     def close(self) -> None:
         """Stop reading; may take some seconds."""
         self._states.close()
         self._cancels.close()
+        self._learning.close()
         self._watch.close()
         self.tenants.close()

@@ -91,5 +91,8 @@ class Weigher:
         tokens += content.extra_tokens
         output_tokens, words = self._lengths.expected(prompt, tokens, now)
         weight = weigh(tokens, output_tokens, rules.output_factor)
-        lane = lane_for(weight, prompt.priority, self._thresholds.plan(now))
+        plan = self._thresholds.plan(now)
+        lane = lane_for(weight, prompt.priority, plan)
+        if plan is not rules.thresholds:
+            words += f"; light is up to {plan.light_max:,}, heavy from {plan.heavy_min:,}"
         return Weighed(tokens, how, output_tokens, words, weight, lane)

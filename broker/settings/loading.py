@@ -21,6 +21,7 @@ from broker.records.prompt import Catalog
 from broker.settings.catalog import catalog_of
 from broker.settings.defaults import default_models, default_providers
 from broker.settings.lanes import LaneSettings
+from broker.settings.lengths import LengthSettings
 from broker.settings.local_model import LocalModelSettings, with_local_model
 from broker.settings.origins import BETWEEN, PREFIX, Origins
 from broker.settings.places import CONFIG_FILE, data_folder, settings_file, state_folder
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     models: dict[str, ModelSettings] = Field(default_factory=default_models)
     providers: dict[Name, ProviderSettings] = Field(default_factory=default_providers)
     lanes: LaneSettings = LaneSettings()
+    lengths: LengthSettings = LengthSettings()
     routing: RoutingSettings = RoutingSettings()
     tenants: dict[TenantName, TenantSettings] = Field(default_factory=dict)
     tenant_groups: dict[TenantName, LimitSettings] = Field(default_factory=dict)

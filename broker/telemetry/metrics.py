@@ -89,6 +89,20 @@ class ClassifierMetrics(_Common):
         self.input_tokens = self._counter(
             "weighbridge_prompt_input_tokens_total", "Input tokens counted or estimated.", "how"
         )
+        self.answers_learned = self._counter(
+            "weighbridge_answers_learned_total", "Answers whose length was learned."
+        )
+        self.tenants_learned = self._gauge(
+            "weighbridge_learned_tenants", "Tenants, by model, whose answers are counted apart."
+        )
+        self.lane_bounds = self._gauge(
+            "weighbridge_lane_bound_tokens",
+            "Weight up to which a prompt is light, and from which it is heavy.",
+            "bound",
+        )
+        self.lane_changes = self._counter(
+            "weighbridge_lane_changes_total", "Changes of the lanes' thresholds."
+        )
         self.decide_seconds = self._histogram(
             "weighbridge_decide_batch_seconds", "Time to decide one batch of prompts.", SECONDS
         )

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from broker.telemetry.metrics import ClassifierMetrics, WorkerMetrics
 
-GAUGE_UNITS = ("_records", "_calls", "_ids", "_state", "_bytes", "_seconds")
+GAUGE_UNITS = ("_records", "_calls", "_ids", "_state", "_bytes", "_seconds", "_tokens", "_tenants")
 """What a gauge of ours counts stands at its end; `_state` is explained in its help."""
 
 

@@ -1,0 +1,199 @@
+"""What a classifier learns from the journal of calls: how long answers are.
+
+Each classifier reads the whole journal, on a thread of its own and in no group, from some time
+back; so one that starts anew comes to know what it knew. What was read waits in a bounded queue and
+is taken in on the event loop: a little before each slice of decisions, more while it is idle.
+"""
+
+import asyncio
+import time
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from broker.classifier.lane_keeping import FittedThresholds
+from broker.classifier.rules import Rules
+from broker.core.alike import inputs_like
+from broker.core.output_length import Answered, Expectation, OutputLengths
+from broker.core.weighing import answers_asked, expected_output, own_maximum
+from broker.log.clients import consumer_config
+from broker.log.topic_follower import Back, TopicFollower
+from broker.log.topic_names import TopicNames
+from broker.records.calls import CallEvent, decode_call
+from broker.records.prompt import Prompt
+from broker.settings import Settings
+from broker.telemetry.metrics import ClassifierMetrics
+
+_SLICE: Final = 64
+"""Taken in before a slice of decisions: as many as it may have prompts."""
+_IDLE: Final = 512
+_IDLE_S: Final = 0.05
+_MOST_WAITING: Final = 20_000
+_HALF_LIVES: Final = 4
+_STARTED: Final = b'"event":"started"'
+_LOOK_S: Final = 0.02
+CATCH_UP_S: Final = 3.0
+"""So long at most a start waits for the journal; then the first prompts are weighed by less."""
+
+
+class Begun(NamedTuple):
+    """A prompt was called for the first time, `at` unix seconds, with this weight."""
+
+    weight: int
+    lane: str
+    at: float
+
+
+class LearnedLengths:
+    """`broker.classifier.weighing.Lengths` from what was learned."""
+
+    def __init__(self, lengths: OutputLengths, rules: Rules) -> None:
+        self._lengths = lengths
+        self._given = rules.equivalents
+        self._quantile = f"{lengths.quantile:.0%}"
+
+    def expected(self, prompt: Prompt, input_tokens: int, now: float) -> tuple[int, str]:
+        """Output tokens of all answers together; for chat as learned, for others as known."""
+        fields, kind = prompt.fields, prompt.kind
+        prior = expected_output(fields, kind, input_tokens, self._given)
+        if kind != "chat":
+            return prior, f"as {kind}s are"
+        answers, own = answers_asked(fields), own_maximum(fields)
+        found = self._lengths.expected(
+            (prompt.tenant, prompt.model, kind), input_tokens, own, prior // answers, now
+        )
+        words = self._words(prompt, input_tokens, found, own)
+        if answers == 1:
+            return found.tokens, words
+        return answers * found.tokens, f"{answers} answers, of which {words}"
+
+    def _words(self, prompt: Prompt, input_tokens: int, found: Expectation, own: int | None) -> str:
+        if found.level == "prior":
+            known = f", {found.answers:,.0f} answers known" if found.answers else ""
+            return f"prior for {'its own maximum' if own is not None else 'its length'}{known}"
+        whose = f"to {prompt.tenant} " if found.level in {"tenant", "tenant_like"} else ""
+        like = ""
+        if found.level in {"tenant_like", "model_like"}:
+            least, most = inputs_like(input_tokens)
+            like = f" for {least:,} to {most:,} tokens in"
+        under = f"{found.tokens:,} tokens"
+        if own is not None and found.tokens >= own:
+            under = f"its own maximum of {under}"
+        return (
+            f"{self._quantile} of {max(1, found.answers):,.0f} answers {whose}on {prompt.model}"
+            f"{like} are up to {under}"
+        )
+
+
+class Learning:
+    """What one classifier learns. All but the reading is on the event loop.
+
+    `lengths` and `thresholds` are the weigher's; None where the settings want what is fixed.
+    """
+
+    def __init__(self, settings: Settings, rules: Rules, metrics: ClassifierMetrics) -> None:
+        given = settings.lengths
+        self._known = OutputLengths(given.quantile, given.half_life_s, given.most_tenants)
+        self._metrics = metrics
+        self.lengths = LearnedLengths(self._known, rules) if given.learn else None
+        auto = settings.lanes.mode == "auto"
+        self.thresholds = FittedThresholds(settings, rules, metrics) if auto else None
+        self._tick: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._follower: TopicFollower[Answered | Begun] | None = None
+        if given.learn or auto:
+            self._follower = TopicFollower(
+                consumer_config(settings),
+                TopicNames(settings.kafka.prefix).calls,
+                partial(_read, starts=auto, ends=given.learn),
+                back=Back(seconds=_HALF_LIVES * given.half_life_s, records=given.read_back),
+                most_waiting=_MOST_WAITING,
+            )
+
+    def start(self) -> None:
+        """Begin to read; on the event loop."""
+        if self._follower is None:
+            return
+        self._follower.start()
+        if self.thresholds is not None:
+            self.thresholds.start()
+        self._idle()
+
+    def wait_caught_up(self, deadline_s: float = CATCH_UP_S) -> bool:
+        """Wait until what was there at the start is known; False when not in time.
+
+        For another thread than the event loop's, which has to run meanwhile.
+        """
+        ends = time.monotonic() + deadline_s
+        while self._follower is not None and not self._follower.caught_up:
+            if self._closed or time.monotonic() >= ends:
+                return False
+            time.sleep(_LOOK_S)
+        return True
+
+    def before_slice(self) -> None:
+        """Take in a little of what was read, a third of a millisecond; before each slice."""
+        self._take_in(_SLICE)
+
+    def close(self) -> None:
+        """Stop reading; may take some seconds."""
+        self._closed = True
+        if self._follower is not None:
+            self._follower.close()
+        if self.thresholds is not None:
+            self.thresholds.close()
+
+    def _idle(self) -> None:
+        if self._closed or self._follower is None:
+            return
+        self._take_in(_IDLE)
+        if self.thresholds is not None:
+            self.thresholds.tick(time.time(), all_read=self._follower.caught_up)
+        self._tick = asyncio.get_running_loop().call_later(_IDLE_S, self._idle)
+
+    def _take_in(self, most: int) -> None:
+        if self._follower is None:
+            return
+        learned = 0
+        for one in self._follower.take(most):
+            if isinstance(one, Answered):
+                self._known.learn(one)
+                learned += 1
+            elif self.thresholds is not None:
+                self.thresholds.began(*one)
+        if learned:
+            self._metrics.answers_learned.inc(learned)
+            self._metrics.tenants_learned.set(self._known.tenants)
+
+
+def _read(message: Any, *, starts: bool, ends: bool) -> Answered | Begun | None:
+    """On the follower's thread. What is not wanted is not decoded."""
+    value = message.value()
+    if value is None or not (starts if _STARTED in value else ends):
+        return None
+    return read_call(decode_call(value))
+
+
+def read_call(call: CallEvent) -> Answered | Begun | None:
+    """What is learned of a line of the journal; None where it teaches nothing.
+
+    Only a successful end tells how long an answer is, and only a chat's is worth learning.
+    """
+    if call.event == "started":
+        if call.attempt != 1 or call.weight is None:
+            return None
+        return Begun(call.weight, call.lane, call.at)
+    tokens = call.output_tokens
+    given = call.weighed_input_tokens or call.input_tokens
+    if call.outcome != "ok" or call.kind != "chat" or tokens is None or given is None:
+        return None
+    return Answered(
+        call.tenant,
+        call.model,
+        call.kind,
+        given,
+        max(0, tokens),
+        call.at,
+        own_maximum=call.own_maximum,
+        cut=call.cut is True,
+        answers=max(1, call.answers or 1),
+    )
