@@ -4,7 +4,7 @@ Over a limit of a minute a prompt is let in for later, or refused when that is t
 budget of a day or a month it is refused. A tenant without limits costs one look into a table.
 """
 
-from math import ceil
+from math import ceil, floor
 from typing import Final
 
 from broker.classifier.door import Admitted
@@ -45,7 +45,9 @@ class TenantDoor:
         found = self._books.admit(prompt.tenant, limits, (1.0, tokens, usd), now, latest)
         if isinstance(found, Refused):
             return _failure(found)
-        at = ceil(found * 1000) / 1000  # as the records say it
+        waits = found > now
+        # As the records say it, and what begins now is not put off by that.
+        at = (ceil if waits else floor)(found * 1000) / 1000
         charged = Charged(prompt.source.partition, at, tokens, usd)
         entry = Entry(
             prompt.tenant,
@@ -59,7 +61,7 @@ class TenantDoor:
             prompt.source.offset,
         )
         output = Output(self._topic, 0, prompt.tenant.encode(), encode_entry(entry))
-        return Admitted(at if found > now else None, (output,), charged)
+        return Admitted(at if waits else None, (output,), charged)
 
     def routed(self, prompt: Prompt, weighed: Weighed, admitted: Admitted, now: float) -> None:
         """It was routed: count it."""

@@ -1,0 +1,178 @@
+"""Limits on a real broker: two classifiers, one killed, settings changed while prompts come."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from broker.log.embedded import Running
+from broker.settings import Settings
+from tests.cli.running import run
+from tests.faults.deployment import Deployment, deployed, wait_until
+from tests.faults.rig import fault_settings
+from tests.system.conversation import Conversation
+
+WITHIN_S = 60.0
+
+
+class Town:
+    """A deployment with a settings file that only has tenants, and what its tenants ask."""
+
+    def __init__(self, deployment: Deployment, file: Path) -> None:
+        self.deployment = deployment
+        self.file = file
+        self.talk = Conversation(deployment.settings)
+        self._asked = 0
+
+    def ask(self, tenant: str, count: int, **fields: Any) -> list[str]:
+        """So many prompts of a tenant at once."""
+        ids = [f"{tenant}-{self._asked + number}" for number in range(count)]
+        self._asked += count
+        self.talk.write_many(
+            (
+                orjson.dumps({"id": one, "tenant": tenant, "prompt": "Why?", **fields}),
+                self.talk.home(one),
+            )
+            for one in ids
+        )
+        return ids
+
+    def ends(self, ids: list[str]) -> Counter[str]:
+        """How they ended: `succeeded`, or the code of the failure."""
+        found = self.talk.completions(ids)
+        bodies = [one.body for one in found.values()]
+        return Counter(
+            body["status"] if body["error"] is None else body["error"]["code"] for body in bodies
+        )
+
+    def settle(self) -> None:
+        """Until the ledger has both lines of every prompt that ended well."""
+        topic = self.talk.topics.tenants
+
+        def even() -> bool:
+            kinds = Counter(line.body["kind"] for line in self.talk.read(topic))
+            return kinds["charge"] == kinds["correction"]
+
+        wait_until(even, WITHIN_S, "corrections of all charges")
+
+    def becomes(self, text: str) -> None:
+        other = self.file.with_suffix(".new")
+        other.write_text(text, "utf-8")
+        other.replace(self.file)
+
+    def told(self, event: str, *names: str) -> bool:
+        """Whether each of these members has logged this."""
+        return all(
+            f'"{event}"' in self.deployment.members[name].log.read_text(errors="replace")
+            for name in names
+        )
+
+
+def settings_for(kafka: Running, prefix: str, tenants: Mapping[str, Any]) -> Settings:
+    return fault_settings(
+        kafka.bootstrap,
+        prefix,
+        simulator={"fast": True},
+        tenants=tenants,
+    )
+
+
+@contextmanager
+def town(settings: Settings, folder: Path) -> Iterator[Town]:
+    file = folder / "weighbridge.toml"
+    file.touch()
+    with deployed(settings, folder) as deployment:
+        found = Town(deployment, file)
+        try:
+            yield found
+        finally:
+            found.talk.close()
+
+
+def test_two_classifiers_keep_limits_and_one_that_is_killed_remembers_them(
+    kafka: Running, prefix: str, tmp_path: Path
+) -> None:
+    settings = settings_for(
+        kafka,
+        prefix,
+        {
+            "daily": {"requests_per_day": 100},
+            "tokens": {"tokens_per_month": 20_000},
+            "fast": {"requests_per_minute": 40, "max_wait_s": 0},
+        },
+    )
+    with town(settings, tmp_path) as place:
+        place.deployment.add_classifier(1)
+        place.deployment.wait_ready("classifier-1")
+        first = place.ends(place.ask("daily", 60))
+        assert first["succeeded"] >= 50
+        limited = place.ends(place.ask("fast", 80))
+        assert limited["succeeded"] + limited["rate_limited"] == 80
+        assert 30 <= limited["succeeded"] <= 41
+        free = place.ends(place.ask("free", 40))
+        assert free == {"succeeded": 40}
+
+        place.deployment.kill("classifier-0")
+        place.deployment.kill("classifier-1")
+        place.deployment.start("classifier-0")
+        place.deployment.wait_ready("classifier-0")
+        second = place.ends(place.ask("daily", 100))
+        assert first["succeeded"] + second["succeeded"] == 100
+        assert second["budget_exhausted"] == 100 - second["succeeded"]
+
+        used = place.ends(place.ask("tokens", 150, max_output_tokens=500))
+        assert used["budget_exhausted"] > 0
+        place.settle()
+        counted = sum(
+            one.body["input_tokens"] + one.body["output_tokens"]
+            for one in place.talk.read(place.talk.topics.completions)
+            if one.body["tenant"] == "tokens" and one.body["status"] == "succeeded"
+        )
+        lines = [line.body for line in place.talk.read(place.talk.topics.tenants)]
+        assert sum(line["tokens"] for line in lines if line["tenant"] == "tokens") == counted
+        assert counted <= 20_000 * 1.02
+        refusal = next(
+            one.body["error"]
+            for one in place.talk.read(place.talk.topics.completions)
+            if one.body["tenant"] == "daily" and one.body["error"]
+        )
+        assert refusal["type"] == "limit"
+        assert refusal["retry_at"].endswith("T00:00:00.000Z")
+
+
+def test_a_limit_changed_while_prompts_come_counts_and_a_wrong_file_changes_nothing(
+    kafka: Running, prefix: str, tmp_path: Path
+) -> None:
+    with town(settings_for(kafka, prefix, {}), tmp_path) as place:
+        deployment, member = place.deployment, place.deployment.members["classifier-0"]
+        deployment.terminate("classifier-0")
+        member.environment = {
+            **{k: v for k, v in member.environment.items() if k != "WEIGHBRIDGE_TENANTS"},
+            "WEIGHBRIDGE_CONFIG": str(place.file),
+        }
+        deployment.start("classifier-0")
+        deployment.wait_ready("classifier-0")
+        assert place.ends(place.ask("acme", 30)) == {"succeeded": 30}
+
+        place.becomes("[tenants.acme]\nrequests_per_day = 20\n")
+        wait_until(lambda: place.told("settings_taken", "classifier-0"), WITHIN_S, "taken")
+        assert place.ends(place.ask("acme", 30)) == {"succeeded": 20, "budget_exhausted": 10}
+
+        place.becomes("[tenants.acme]\nrequests_per_day = 'many'\n")
+        wait_until(lambda: place.told("settings_not_reloaded", "classifier-0"), WITHIN_S, "told")
+        assert "tenants.acme.requests_per_day" in member.log.read_text()
+        assert place.ends(place.ask("acme", 5)) == {"budget_exhausted": 5}
+        assert place.ends(place.ask("other", 5)) == {"succeeded": 5}
+
+        place.becomes("[tenants.acme]\nrequests_per_day = 25\n")
+        ended: Counter[str] = Counter()
+        ends = time.monotonic() + WITHIN_S
+        while ended["succeeded"] < 5:
+            assert time.monotonic() < ends, ended
+            ended += place.ends(place.ask("acme", 1))
+        assert place.ends(place.ask("acme", 3)) == {"budget_exhausted": 3}
+        assert run(deployment.settings, "audit", "--json").json()["lost"] == 0
