@@ -43,7 +43,11 @@ class Finding:
     """
 
     def __init__(
-        self, settings: Settings, reader: LogReader, identity: str, progress: Progress | None
+        self,
+        settings: Settings,
+        reader: LogReader,
+        identity: str,
+        progress: Progress | None = None,
     ) -> None:
         if not is_valid_id(identity):
             raise UnknownIdError(f"No prompt can have the id {identity!r}.")
