@@ -12,13 +12,14 @@ from broker.core.lanes import LANES, Lane
 
 PLACE: Final[dict[Lane, int]] = {lane: place for place, lane in enumerate(LANES)}
 """Where a lane stands in what is given by lane here: light, medium, heavy, batch."""
-_SHARES: Final = (0.55, 0.225, 0.225, 0.04)
+_LIGHT: Final = 0.55
+_OTHER: Final = 0.225
+_BATCH: Final = 0.04
+_SHARES: Final = (_LIGHT, _OTHER, _OTHER, _BATCH)
 """Of the speed while all lanes wait: a quarter is kept for light ones, and of the rest light,
 medium and heavy ones have 4, 3 and 3 parts; batch one start of twenty or so."""
 _OPEN: Final = 0.75
 """The part of the speed that is not kept for light ones."""
-_LEAST_S: Final = 1e-6
-"""What is left by rounding, in seconds of work."""
 
 
 def lane_wait(waiting: Sequence[float], lane: Lane, speed: float) -> float:
@@ -26,21 +27,26 @@ def lane_wait(waiting: Sequence[float], lane: Lane, speed: float) -> float:
 
     `waiting` is the weight by lane, in token units, in the order of LANES; `speed` is over 0.
     """
-    mine = PLACE[lane]
-    least = _LEAST_S * speed
-    left = [weight if weight > least else 0.0 for weight in waiting]
-    took = 0.0
-    while left[mine]:
-        parts = sum(_SHARES[place] for place in range(4) if left[place] > 0)
-        usable = speed if left[0] > 0 else speed * _OPEN
-        rates = [usable * share / parts for share in _SHARES]
-        step = min(left[place] / rates[place] for place in range(4) if left[place] > 0)
-        mine_takes = left[mine] / rates[mine]
-        if mine_takes <= step:
-            return took + mine_takes
-        took += step
-        for place in range(4):
-            left[place] -= rates[place] * step
-            if left[place] <= least:
-                left[place] = 0.0
-    return took
+    mine = waiting[PLACE[lane]]
+    if mine <= 0.0:
+        return 0.0
+    light, medium, heavy, batch = waiting
+    # Lanes that all wait are served in proportion to their shares: by when this one has had its
+    # own, each other one has had as much for its share, or all that it had.
+    by_share = mine / _SHARES[PLACE[lane]]
+    beside_light = min(by_share, light / _LIGHT)
+    first = (
+        min(light, _LIGHT * beside_light)
+        + min(medium, _OTHER * beside_light)
+        + min(heavy, _OTHER * beside_light)
+        + min(batch, _BATCH * beside_light)
+    )
+    if beside_light >= by_share:
+        return first / speed
+    whole = (
+        light
+        + min(medium, _OTHER * by_share)
+        + min(heavy, _OTHER * by_share)
+        + min(batch, _BATCH * by_share)
+    )
+    return (first + (whole - first) / _OPEN) / speed

@@ -55,7 +55,7 @@ def _note(
             note["late"] = round(one.late, 3)
     usd = request.usd.get(name)
     if usd is not None:
-        note["usd"] = usd
+        note["usd"] = round(usd, 9)
     if one is winner:
         return note
     bar = request.barred.get(name)

@@ -56,7 +56,7 @@ class Prices:
         ):
             return None
         total = input_tokens * (self.input or 0.0) + output_tokens * (self.output or 0.0)
-        return round(total / 1e6 + pictures * (self.image or 0.0), _ROUNDED_TO)
+        return total / 1e6 + pictures * (self.image or 0.0)
 
 
 UNKNOWN: Final = Prices()

@@ -86,9 +86,9 @@ class ProviderView:
             one = made.get(lane)
             if one is None:
                 facts, sent, count = known
-                one = made[lane] = _candidate(
-                    provider, facts, [weight * scale for weight in sent], count * scale, lane
-                )
+                if scale != 1.0:
+                    sent, count = [weight * scale for weight in sent], int(count * scale)
+                one = made[lane] = _candidate(provider, facts, sent, count, lane)
             found.append(one)
         return tuple(found)
 
@@ -96,9 +96,9 @@ class ProviderView:
 def _candidate(
     provider: str, facts: Facts, sent: Sequence[float], count: float, lane: Lane | None
 ) -> Candidate:
-    weight = sum(sent)
-    reported = sum(facts.waiting) + facts.unsplit
-    waiting = max(0.0, reported + weight)
+    light, medium, heavy, batch = facts.waiting
+    reported = light + medium + heavy + batch + facts.unsplit
+    waiting = max(0.0, reported + sent[0] + sent[1] + sent[2] + sent[3])
     if facts.standing in (Standing.PROBING, Standing.OUT):
         return Candidate(
             provider,
@@ -112,13 +112,18 @@ def _candidate(
         )
     if facts.standing is Standing.SILENT:
         return Candidate(provider, Standing.SILENT, age_s=facts.age_s)
-    ahead = facts.waiting[0] + facts.unsplit if lane == "light" else reported
+    ahead = light + facts.unsplit if lane == "light" else reported
     if ahead <= 0 and facts.in_flight + count < facts.open_slots:
         wait = 0.0
     elif lane is None:
         wait = waiting / facts.taken_speed
     else:
-        weights = [max(0.0, w + s) for w, s in zip(facts.waiting, sent, strict=True)]
+        weights = [
+            max(0.0, light + sent[0]),
+            max(0.0, medium + sent[1]),
+            max(0.0, heavy + sent[2]),
+            max(0.0, batch + sent[3]),
+        ]
         weights[PLACE[lane]] += facts.unsplit
         wait = lane_wait(weights, lane, facts.taken_speed)
     return Candidate(

@@ -1,6 +1,7 @@
 """What the fields of a prompt may hold, each rule with the sentence said when it is broken."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from broker.records.data_refs import (
@@ -13,6 +14,7 @@ from broker.records.data_refs import (
 from broker.records.prompt import Kind
 
 MAX_METADATA = 16
+MAX_ALLOWED = 64
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
@@ -151,6 +153,25 @@ def check_numbers(fields: Mapping[str, Any]) -> None:
             continue
         if not isinstance(given, int) or isinstance(given, bool) or given < 1:
             raise InvalidField("invalid_number", f"`{name}` must be a whole number above zero.")
+
+
+def check_constraints(fields: Mapping[str, Any]) -> None:
+    """`providers` and `regions` are lists of names, `max_cost_usd` is dollars; or InvalidField."""
+    for name in ("providers", "regions"):
+        given = fields.get(name)
+        if given is None:
+            continue
+        names = isinstance(given, list) and all(isinstance(one, str) and one for one in given)
+        if not names or not 0 < len(given) <= MAX_ALLOWED:
+            raise InvalidField(
+                f"invalid_{name}", f"`{name}` must be a list of 1 to {MAX_ALLOWED} names."
+            )
+    most = fields.get("max_cost_usd")
+    if most is None:
+        return
+    number = isinstance(most, int | float) and not isinstance(most, bool)
+    if not number or not 0 <= most < inf:
+        raise InvalidField("invalid_max_cost_usd", "`max_cost_usd` must be a number from 0 on.")
 
 
 def metadata_problem(metadata: object) -> str | None:

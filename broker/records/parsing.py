@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from broker.records.field_rules import (
     InvalidField,
+    check_constraints,
     check_content,
     check_numbers,
     metadata_problem,
@@ -116,6 +117,7 @@ def _prompt(record: InputRecord, fields: dict[str, Any], found: _Found, catalog:
         raise InvalidField("invalid_metadata", problem)
     check_content(fields, kind)
     check_numbers(fields)
+    check_constraints(fields)
     return Prompt(
         id=found.id,
         tenant=tenant,

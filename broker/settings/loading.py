@@ -34,7 +34,7 @@ from broker.settings.problems import (
     unknown_variables,
 )
 from broker.settings.providers import ProviderSettings
-from broker.settings.routing import RoutingSettings
+from broker.settings.routing import RoutingSettings, unknown_names
 from broker.settings.secrets import masked, resolve_secret
 from broker.settings.section import Name
 from broker.settings.sections import (
@@ -124,6 +124,8 @@ class Settings(BaseSettings):
             for alias in sorted(set(provider.models) - set(self.models))
         ]
         unknown += unknown_groups(self.tenants, self.tenant_groups)
+        regions = {name: provider.region for name, provider in self.providers.items()}
+        unknown += unknown_names(self.routing, regions, self.models)
         if unknown:
             raise disagreement(unknown)
         return self

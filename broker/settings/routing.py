@@ -1,5 +1,6 @@
 """The section `[routing]`: by which policy a provider is chosen, for all, for a model, a tenant."""
 
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
@@ -79,6 +80,29 @@ class RoutingSettings(RouteChoice):
             **{f"routing.models.{name}": one for name, one in self.models.items()},
             **{f"routing.tenants.{name}": one for name, one in self.tenants.items()},
         }
+
+
+def unknown_names(
+    routing: RoutingSettings, regions: Mapping[str, str | None], models: Collection[str]
+) -> list[tuple[str, str]]:
+    """What `[routing]` names and nothing else does: places, and what follows them in a sentence.
+
+    `regions` are those of all providers, by name.
+    """
+    found = [
+        (f"routing.models.{name}", "is for a model that is not in [models]")
+        for name in sorted(set(routing.models) - set(models))
+    ]
+    for place, one in routing.choices().items():
+        found += [
+            (place, f"names the provider {name!r}, which is not in [providers]")
+            for name in sorted(set(one.named()) - set(regions))
+        ]
+        found += [
+            (f"{place}.regions", f"names {region!r}, which is no provider's region")
+            for region in sorted(set(one.regions or ()) - set(regions.values()))
+        ]
+    return found
 
 
 def policy_of(*choices: RouteChoice | None) -> Policy:

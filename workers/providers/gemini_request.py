@@ -17,6 +17,7 @@ from workers.providers.gemini_tools import format_of, tools_of
 BROKERS: Final = frozenset(
     {
         *("id", "tenant", "kind", "model", "priority", "deadline", "timeout_s", "provider"),
+        *("providers", "regions", "max_cost_usd"),
         *("metadata", "stream", "stream_options", "prompt", "input", "messages", "instructions"),
     }
 )

@@ -53,6 +53,7 @@ _REFUSED: Final[Mapping[str, str]] = {
 
 _WRITTEN: Final = _OPTIONS | {
     *("id", "tenant", "kind", "model", "priority", "deadline", "timeout_s", "provider"),
+    *("providers", "regions", "max_cost_usd"),
     *("metadata", "stream", "stream_options", "prompt", "input", "messages", "instructions"),
     *("max_output_tokens", "max_completion_tokens", "max_tokens", "stop", "options", "n"),
     *("response_format", "reasoning_effort", "tool_choice", "tools", "dimensions"),

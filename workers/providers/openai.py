@@ -42,6 +42,7 @@ PATHS: Final[Mapping[str, str]] = {
 OURS: Final = frozenset(
     {
         *("id", "tenant", "kind", "model", "priority", "deadline", "timeout_s", "provider"),
+        *("providers", "regions", "max_cost_usd"),
         *("metadata", "stream", "stream_options", "prompt", "input", "messages", "instructions"),
         *("max_output_tokens", "encoding_format"),
     }

@@ -18,6 +18,7 @@ MAPPED: Final = frozenset(
         *("verbosity", "reasoning_effort", "tools", "tool_choice", "logprobs", "store"),
         *("n", "modalities"),
         *("id", "tenant", "kind", "priority", "deadline", "timeout_s", "provider", "metadata"),
+        *("providers", "regions", "max_cost_usd"),
     }
 )
 """Fields that are written anew here, mean nothing more there, or are the broker's own."""
@@ -48,6 +49,7 @@ SAME: Final = frozenset(
 _OUR_FIELDS: Final = frozenset(
     {
         *("id", "tenant", "kind", "model", "priority", "deadline", "timeout_s", "provider"),
+        *("providers", "regions", "max_cost_usd"),
         *("metadata", "stream", "messages", "prompt"),
     }
 )
