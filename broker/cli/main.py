@@ -23,6 +23,7 @@ COMMANDS = (
     LazyCommand("trace", "Tell one prompt's whole story, from the topics alone.", _ASK),
     LazyCommand("audit", "Count prompts against completions: lost, duplicates, calls.", _LOOK),
     LazyCommand("simulate", "Try policies on yesterday's log, or on a trace.", _LOOK),
+    LazyCommand("tenants", "What tenants have used of their limits, and what is left.", _LOOK),
     LazyCommand("dlt", "Dead letters: list, show, replay.", _LOOK),
     LazyCommand("store", "Pictures, large answers, large inputs: list, put, gc.", _LOOK),
     LazyCommand("doctor", "Say what is wrong and how to mend it.", _LOOK),

@@ -1,0 +1,67 @@
+"""`weighbridge tenants`: what each has used of its limits, from the log alone."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from broker.cli.options import AsJson, Config, Kafka, load
+from broker.cli.output import console, harmless, reading_progress, say, table, write_json
+
+if TYPE_CHECKING:
+    from broker.story.tenant_usage import Use
+
+
+def tenants(
+    tenant: Annotated[
+        str | None, typer.Argument(help="Only this one, with what has no limit too.")
+    ] = None,
+    config: Config = None,
+    kafka: Kafka = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what tenants have used of their limits, and what is left.
+
+    It reads the tenants' ledger read-committed, needs no running classifier, and changes nothing.
+    Days and months are those of UTC; a minute is the last one. What a prompt was charged when it
+    was let in counts until its end, and then what it really used.
+    """
+    from broker.story.tenant_usage import read_usage
+
+    settings = load(config, kafka)
+    with reading_progress() as progress:
+        usage = read_usage(settings, progress)
+    uses = list(usage.uses(tenant))
+    if as_json:
+        write_json(_nested(uses))
+        return
+    shown = [use for use in uses if use.limit is not None or (tenant is not None and use.used)]
+    if not shown:
+        of = "nobody" if tenant is None else harmless(tenant)
+        say(f"tenants: no limit is set for {of} (tenants.NAME in the settings)")
+        return
+    numbers = ("used", "limit", "left")
+    made = table("tenant", "limit of", *numbers, right=numbers)
+    for use in shown:
+        left = use.left
+        row = (use.used, use.limit, left)
+        told = [_told(amount, use.dimension) for amount in row]
+        if left is not None and left <= 0:
+            told[2] = f"[bold red]{told[2]}[/]"
+        made.add_row(harmless(use.tenant), f"{use.dimension} a {use.period}", *told)
+    console().print(made)
+    if usage.unreadable:
+        say(f"tenants: {usage.unreadable} records of the ledger are not in our form")
+
+
+def _told(amount: float | None, dimension: str) -> str:
+    if amount is None:
+        return "-"
+    return f"{amount:,.4f}" if dimension == "usd" else f"{amount:,.0f}"
+
+
+def _nested(uses: "list[Use]") -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for use in uses:
+        periods = made.setdefault(use.tenant, {})
+        periods.setdefault(use.period, {})[use.dimension] = use.as_json()
+    return made
