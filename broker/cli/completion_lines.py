@@ -1,6 +1,7 @@
 """Completions as people read them, and what is said while the broker is away."""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -57,6 +58,24 @@ def answer_of(completion: "Completion") -> str:
 
         return told(completion.body)
     return f"It ended as {completion.status}."
+
+
+def choices_of(completion: "Completion") -> list[str]:
+    """The texts of its choices in their order, where there are several; else its one answer."""
+    body = completion.body if completion.error is None else None
+    rows = body.get("choices") if isinstance(body, Mapping) else None
+    several = isinstance(rows, list) and len(rows) > 1 and all(map(_is_choice, rows))
+    if not isinstance(rows, list) or not several:
+        return [answer_of(completion)]
+    texts = {}
+    for place, row in enumerate(rows):
+        content = row["message"].get("content")
+        texts[row.get("index", place)] = content if isinstance(content, str) else ""
+    return [texts[index] for index in sorted(texts)]
+
+
+def _is_choice(row: object) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("message"), Mapping)
 
 
 def first_words(text: str) -> str:

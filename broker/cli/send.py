@@ -73,9 +73,11 @@ def send(
     succeed, 3 when they were not all there in time.
 
     With --stream several answers grow side by side, in lines that begin with
-    their ids. When a call fails in the middle, a line beside the output says
-    that what stands there is void, and the answer begins again: a script takes
-    --wait, or --stream --json, which prints each piece and then the completion.
+    their ids. Several choices of one prompt (its field `n`) grow in a block each
+    on a terminal, and are printed in turn elsewhere. When a call fails in the
+    middle, a line beside the output says that what stands there is void, and the
+    answer begins again: a script takes --wait, or --stream --json, which prints
+    each piece and then the completion.
 
     With --out pictures become files named <id>-1.png, <id>-2.png and so on, whose
     paths are printed; their size and sum are checked. The settings' store has to

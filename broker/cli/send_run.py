@@ -100,6 +100,8 @@ class Sending:
                 identity = fields.pop("id", None) or uuid4().hex
                 if self._follower is not None:
                     self._unanswered.add(identity)
+                if isinstance(self._view, StreamView):
+                    self._view.asked(identity, fields.get("n"))
                 self._wait_until(_MOST - 1)
                 self._sender.send(identity, fields)
                 if time.monotonic() >= turn_at:

@@ -5,7 +5,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from broker.cli.completion_lines import STATUS_STYLES, answer_of, latency_ms, printable
+from broker.cli.completion_lines import STATUS_STYLES, choices_of, latency_ms, printable
+from broker.cli.growing_answers import labelled
 from broker.cli.output import console, milliseconds, say, write
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class SendView:
             return
         if self.total > 1:
             self.headline(completion)
-        answer = saved or answer_of(completion)
+        answer = saved or labelled(choices_of(completion))
         if good or self.total > 1:
             self._result(answer + "\n" * (self.total > 1))
         else:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from tests.cli.answering import answering
 from tests.cli.running import run, started
 from tests.cli.test_send_watch_terminal import finished, on_terminal, screen_of
 from tests.story.seeding import Seeder, completion_of, small
+
+if TYPE_CHECKING:
+    import subprocess
 
 ANSWER = "Because of Rayleigh: short waves are scattered more."
 FIRST, SECOND = CallName(1, 1_000.0), CallName(2, 1_001.0)
@@ -38,10 +41,12 @@ class Writer:
         seq: int,
         event: str,
         call: CallName = FIRST,
+        *,
         text: str = "",
+        choice: tuple[int, str | None] = (0, None),
         **last: Any,
     ) -> None:
-        """One record, in the log when this returns."""
+        """One record, in the log when this returns; `choice` is its index and why it ends."""
         provider = "azure" if call == FIRST else "google"
         made = ChunkWriter(
             prompt_id=identity, tenant="t", provider=provider, model="chat-small", call=call
@@ -49,7 +54,7 @@ class Writer:
         if event == "started":
             value = made.started(seq, time.time())
         elif event == "piece":
-            value = made.piece(seq, time.time(), 0, {"content": text}, None)
+            value = made.piece(seq, time.time(), choice[0], {"content": text}, choice[1])
         else:
             value = made.last(seq, event, time.time(), **last)  # type: ignore[arg-type]  # a word of the contract
         place = home_partition(identity, self._partitions)
@@ -80,6 +85,17 @@ def streaming(
         return completion_of(identity, time.time(), text=text)
 
     return answer
+
+
+def written(process: "subprocess.Popen[str]", until: str, then: threading.Event) -> tuple[str, str]:
+    """All that it writes; `then` is set when it has written this: its answer may come after it."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out = ""
+    while until not in out:
+        out += process.stdout.read(1) or "(it ended)" + until
+    then.set()
+    return out + process.stdout.read(), process.stderr.read()
 
 
 def pieces(text: str) -> list[str]:
@@ -137,15 +153,21 @@ def test_what_a_failed_or_killed_call_said_is_told_to_be_void(
 
 
 def test_a_piece_that_never_came_is_made_good_by_the_completion(made: Settings) -> None:
+    seen = threading.Event()
+
     def stream(to: Writer, identity: str) -> None:
         to.write(identity, 0, "started")
         to.write(identity, 1, "piece", text="Because ")
         to.write(identity, 3, "piece", text="Rayleigh")
+        assert seen.wait(40)
 
-    with answering(made, streaming(made, stream)):
-        ran = run(made, "send", "Why?", "--id", "mine", "--stream")
-    assert ran.out == f"Because Rayleigh\n{ANSWER}\n"
-    assert "pieces were missing" in ran.err
+    with (
+        answering(made, streaming(made, stream)),
+        started(made, "send", "Why?", "--id", "mine", "--stream") as process,
+    ):
+        out, err = written(process, "Rayleigh", seen)
+    assert out == f"Because Rayleigh\n{ANSWER}\n"
+    assert "pieces were missing" in err
 
 
 def test_an_answer_without_pieces_is_printed_all_the_same(made: Settings) -> None:
