@@ -37,6 +37,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("quota_error", "%", 2, "lower", "worst minute of two workers, off a limit of 600/min"),
     Figure("failover_p95_ratio", "x", 3, "lower", "light with one provider down, to usual"),
     Figure("light_p95_ratio", "x", 2, "lower", "light beside heavy at 120%, to light alone"),
+    Figure("lane_agreement", "share", 0.9, "higher", "prompts in hindsight's lane, on the traces"),
 )
 BY_NAME: Final = {figure.name: figure for figure in FIGURES}
 

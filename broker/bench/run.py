@@ -11,6 +11,7 @@ from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
 from broker.bench.failover import failover_ratio
 from broker.bench.figures import BY_NAME, Measured
 from broker.bench.kill import kill_recovery
+from broker.bench.lane_agreement import lane_agreement
 from broker.bench.lanes import light_ratios
 from broker.bench.memory import memory_in_flight
 from broker.bench.open_loop import open_loop
@@ -40,6 +41,7 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("stream_cpu_us_per_chunk", stream_cpu_per_chunk),
     ("quota_error", quota_error),
     ("failover_p95_ratio", failover_ratio),
+    ("lane_agreement", lane_agreement),
 )
 
 
