@@ -28,8 +28,6 @@ STUCK_S: Final = 10.0
 _STUCK: Final = 4.0
 _LAG_KEPT: Final = 0.8
 """What each look leaves of the event loop's lag: some tenths of a second of lag are gone in one."""
-_MOST_LATE: Final = 0.5
-"""A call of whose time this process may have been late for more than this says nothing."""
 _USED_OVER_S: Final = 10.0
 _KEPT: Final = 0.95
 _TOO_MANY: Final = 429
@@ -97,14 +95,19 @@ class Allowance:
         tokens = estimated(work)
         begun: Begun | None = None
         if self._concurrency is not None:
-            begun = self._concurrency.began(self._dispatcher.in_flight, now)
+            should = self._concurrency.expected(work.model, work.expected_output_tokens)
+            begun = self._concurrency.began(self._dispatcher.in_flight, now, should)
         job.taken = Taken(self.quotas.take(work.model, job.lane, tokens, now), begun)
-        if self._concurrency is not None:
-            should = self._concurrency.expected(work.model, work.expected_output_tokens) or 0.0
-            self._under_way[job.taken] = now + max(STUCK_S, _STUCK * should)
+        if begun is not None:
+            self._under_way[job.taken] = now + max(STUCK_S, _STUCK * (begun.should or 0.0))
         kept = _KEPT if self._tokens else 0.0
         self._weight = self._weight * kept + work.weight * (1 - kept)
         self._tokens = self._tokens * kept + tokens * (1 - kept)
+
+    def sent(self, job: Job, now: float) -> None:
+        """Its call goes out: until now the journal was waited for, not the provider."""
+        if self._concurrency is not None and job.taken is not None and job.taken.begun is not None:
+            self._concurrency.sent(job.taken.begun, now)
 
     def heard(self, job: Job, result: CallResult, now: float) -> None:
         """Its call has ended in this way."""
@@ -132,11 +135,13 @@ class Allowance:
             # This process may have been late before it sent and before it read: that time is not
             # the provider's.
             late_s = 2 * max(self._lag_s, now - self._look_due)
-            if late_s <= _MOST_LATE * result.seconds:
-                took = result.seconds - late_s
-                self._concurrency.answered(taken.begun, model, length, took, now)
+            self._concurrency.answered(
+                taken.begun, model, length, result.seconds, now, late_s=late_s
+            )
         elif crowded or result.status in _OVERLOADED:
             self._concurrency.refused(taken.begun, now, counted=crowded)
+        else:
+            self._concurrency.lost(taken.begun)
         self._resize()
 
     def left(self, job: Job) -> None:
@@ -149,6 +154,8 @@ class Allowance:
         if taken is None:
             return
         self._over(taken)
+        if self._concurrency is not None and taken.begun is not None:
+            self._concurrency.lost(taken.begun)
         if not called:
             self.quotas.give_back(taken.reservation, now)
 
@@ -176,6 +183,8 @@ class Allowance:
         """The event loop looks at us at `now`, and means to do so again at `due`."""
         self._lag_s = max(0.0, now - self._look_due, _LAG_KEPT * self._lag_s)
         self._look_due = due
+        if self._concurrency is not None:
+            self._concurrency.looked(now, due)
 
     def wait_behind(self, model: str, requests: int, tokens: float, now: float) -> float:
         """Seconds until what stands behind so many requests and tokens may start."""

@@ -8,8 +8,12 @@ from typing import Final
 
 WAIT_S: Final = 0.1
 """Calls that wait less than this on average may wait: no person notices."""
+LITTLE: Final = 0.05
+"""Up to this above 1 the limit may grow."""
 PLAIN: Final = 0.5
 """So far above 1 the latest calls need no full window to be believed."""
+FULL: Final = 0.9
+"""From this share of the limit on it is taken to be used."""
 _LATEST: Final = 16
 _SLOW: Final = 1.6
 _SIGMAS: Final = 2.5
@@ -87,6 +91,17 @@ class CallWindow:
     def waited_s(self) -> float:
         """How long each waited, on average."""
         return (self._seconds - self._expected) / self._calls
+
+    @property
+    def waits_a_little(self) -> bool:
+        """Whether they seem to wait, if not so much that it is known."""
+        more = self.ratio > 1 + max(LITTLE, self.doubt / 2)
+        return more and self.waited_s > WAIT_S / 2
+
+    def all_under_way(self, limit: int) -> float:
+        """How many were under way: all that may be, when the last of them saw so many."""
+        most = max(call.in_flight for call in self.fresh)
+        return limit if most >= FULL * limit else self.at_once
 
     def _count(self, call: Ended) -> None:
         self.fresh.append(call)
