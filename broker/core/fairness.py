@@ -22,17 +22,13 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
-from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from broker.core.ageing import Waits
+from broker.core.tenant_clocks import Tenant, TenantClocks
 
-_LEAST_WEIGHT: Final = 1
-_LEAST_SHARE: Final = 0.001
 _SLACK: Final = 256
 """Entries of items that are gone which may still be held before they are swept."""
-_FORGET: Final = 2
-
 
 T = TypeVar("T", bound=Waits)
 
@@ -40,31 +36,11 @@ Entry = tuple[float, int, T]
 """Key, order of coming, item. The order is never equal, so that items are never compared."""
 
 
-class _Tenant:
-    """`clock` is its turn; `waiting` its items, `lines` the models that it has a line for."""
-
-    __slots__ = ("clock", "idle", "lines", "name", "share", "waiting")
-
-    def __init__(self, name: str, clock: float) -> None:
-        self.name = name
-        self.clock = clock
-        self.share = 1.0
-        self.waiting = self.lines = 0
-        self.idle = False
-
-
-class _Line(Generic[T]):
-    """What one tenant asks of one model: a heap, with entries of items that are gone."""
-
-    __slots__ = ("entries", "tenant")
-
-    def __init__(self, tenant: _Tenant) -> None:
-        self.tenant = tenant
-        self.entries: list[Entry[T]] = []
-
-
 class _Model(Generic[T]):
-    """Who waits for a model. Clocks in `turns`, a heap, may be earlier than the tenants' own."""
+    """Who waits for a model: lines by tenant, and the heap of those with items.
+
+    Clocks in `turns` may be earlier than the tenants' own.
+    """
 
     __slots__ = ("lines", "turns")
 
@@ -73,19 +49,53 @@ class _Model(Generic[T]):
         self.turns: list[tuple[float, int, _Line[T]]] = []
 
 
+class _Line(Generic[T]):
+    """What one tenant asks of one model: the least entry, and a heap of others where there are any.
+
+    Entries may be of items that are gone. `listed` says that it stands in its model's `turns`.
+    """
+
+    __slots__ = ("first", "listed", "model", "others", "tenant")
+
+    def __init__(self, tenant: Tenant, model: _Model[T]) -> None:
+        self.tenant = tenant
+        self.model = model
+        self.first: Entry[T] | None = None
+        self.others: list[Entry[T]] | None = None
+        self.listed = False
+
+    def push(self, entry: Entry[T]) -> None:
+        first, others = self.first, self.others
+        if first is None:
+            self.first = entry
+            return
+        if entry < first:
+            self.first, entry = entry, first
+        if others is None:
+            self.others = [entry]
+        else:
+            heapq.heappush(others, entry)
+
+    def pop(self) -> None:
+        self.first = heapq.heappop(self.others) if self.others else None
+
+    def keep(self, waiting: dict[T, Entry[T]]) -> None:
+        """Only what waits."""
+        entries: list[Entry[T]] = [] if self.first is None else [self.first, *(self.others or ())]
+        self.others = sorted(one for one in entries if waiting.get(one[2]) is one)
+        self.pop()
+
+
 class FairQueue(Generic[T]):
     """The items of one lane. `share_of` says a tenant's share. Not thread-safe."""
 
     def __init__(self, share_of: Callable[[str], float]) -> None:
-        self._share_of = share_of
+        self._clocks = TenantClocks(share_of, self._forget)
         self._models: dict[str, _Model[T]] = {}
-        self._tenants: dict[str, _Tenant] = {}
-        self._idle: deque[_Tenant] = deque()
+        self._open: list[_Model[T]] = []  # those with turns
         self._waiting: dict[T, Entry[T]] = {}
         self._came: deque[Entry[T]] = deque()
         self._entries = 0
-        self._shares = 0.0
-        self._served = self._clock = 0.0
         self._order = count()
 
     def __len__(self) -> int:
@@ -111,55 +121,47 @@ class FairQueue(Generic[T]):
 
     def add(self, item: T, key: float) -> None:
         """Let an item wait; inside its tenant the least key goes first."""
-        entry = (key, next(self._order), item)
+        order = next(self._order)
+        entry = (key, order, item)
         self._waiting[item] = entry
         self._note(entry)
-        name, tenants = item.tenant, self._tenants
-        tenant = tenants.get(name)
-        if tenant is None:
-            tenant = tenants[name] = _Tenant(name, self._clock)
-        if not tenant.waiting:
-            tenant.clock = max(tenant.clock, self._clock)
-            tenant.share = max(self._share_of(name), _LEAST_SHARE)
-            self._shares += tenant.share
-        tenant.waiting += 1
         model = self._models.get(item.model)
         if model is None:
             model = self._models[item.model] = _Model()
-        line = model.lines.get(name)
+        line = model.lines.get(item.tenant)
         if line is None:
-            line = model.lines[name] = _Line(tenant)
-            tenant.lines += 1
-            heapq.heappush(model.turns, (tenant.clock, entry[1], line))
-        heapq.heappush(line.entries, entry)
+            line = model.lines[item.tenant] = _Line(self._clocks.tenant(item.tenant), model)
+        tenant = line.tenant
+        self._clocks.joins(tenant)
+        line.push(entry)
+        if not line.listed:
+            line.listed = True
+            if not model.turns:
+                self._open.append(model)
+            heapq.heappush(model.turns, (tenant.clock, order, line))
 
     def take(self, may_start: Callable[[T], bool] | None = None) -> T | None:
         """Remove and return the item that goes next; None when none may.
 
         `may_start` is asked for one item of each model at most, the tenant whose turn it is first.
         """
-        tops = []
-        for name in list(self._models):
-            model = self._models[name]
-            turn = self._top(model)
-            if turn is None:
-                del self._models[name]
-            else:
-                tops.append((turn, model))
+        tops = [turn for model in self._open if (turn := self._top(model)) is not None]
+        if len(tops) < len(self._open):
+            self._open = [line.model for _, _, line in tops]
         if len(tops) > 1:
-            tops.sort(key=itemgetter(0))
-        for (_, _, line), model in tops:
-            item = line.entries[0][2]
-            if may_start is None or may_start(item):
-                self._start(item, model, line)
-                return item
+            tops.sort()
+        for _, _, line in tops:
+            first = line.first
+            if first is not None and (may_start is None or may_start(first[2])):
+                self._start(first[2], line)
+                return first[2]
         return None
 
     def remove(self, item: T) -> bool:
         """Take an item out that does not start; False when it does not wait here."""
         if self._waiting.pop(item, None) is None:
             return False
-        self._leaves(self._tenants[item.tenant])
+        self._clocks.leaves(item.tenant)
         if self._entries > 2 * len(self._waiting) + _SLACK:
             self._sweep()
         return True
@@ -180,59 +182,36 @@ class FairQueue(Generic[T]):
         turns, waiting = model.turns, self._waiting
         while turns:
             clock, order, line = turn = turns[0]
-            entries = line.entries
-            while entries and waiting.get(entries[0][2]) is not entries[0]:
-                heapq.heappop(entries)
+            while (first := line.first) is not None and waiting.get(first[2]) is not first:
+                line.pop()
                 self._entries -= 1
-            if not entries:
+            if first is None:
                 heapq.heappop(turns)
-                self._close(model, line)
+                line.listed = False
             elif clock < line.tenant.clock:
                 heapq.heapreplace(turns, (line.tenant.clock, order, line))
             else:
                 return turn
         return None
 
-    def _start(self, item: T, model: _Model[T], line: _Line[T]) -> None:
-        """The head of the line that is at the top of its model goes."""
-        tenant = line.tenant
-        weight = max(item.weight, _LEAST_WEIGHT)
-        # Who had nothing but work of a model that had to wait gets nothing for that time either.
-        start = self._served = max(tenant.clock, self._served)
-        tenant.clock = end = start + weight / tenant.share
-        together = max(self._shares, tenant.share)
-        self._clock = max(self._clock, start, min(self._clock + weight / together, end))
+    def _start(self, item: T, line: _Line[T]) -> None:
+        """The first of the line that is at the top of its model goes."""
+        turns = line.model.turns
         del self._waiting[item]
-        heapq.heappop(line.entries)
+        line.pop()
         self._entries -= 1
-        self._leaves(tenant)
-        if line.entries:
-            heapq.heapreplace(model.turns, (end, model.turns[0][1], line))
+        self._clocks.served(line.tenant, item.weight)
+        if line.first is None:
+            heapq.heappop(turns)
+            line.listed = False
+            if not turns:
+                self._open.remove(line.model)
         else:
-            heapq.heappop(model.turns)
-            self._close(model, line)
+            heapq.heapreplace(turns, (line.tenant.clock, turns[0][1], line))
 
-    def _leaves(self, tenant: _Tenant) -> None:
-        tenant.waiting -= 1
-        if not tenant.waiting:
-            self._shares = self._shares - tenant.share if self._waiting else 0.0
-
-    def _close(self, model: _Model[T], line: _Line[T]) -> None:
-        """A line is empty; tenants without any are forgotten when their clocks say nothing more."""
-        tenant, idle = line.tenant, self._idle
-        del model.lines[tenant.name]
-        tenant.lines -= 1
-        if not tenant.lines and not tenant.idle:
-            tenant.idle = True
-            idle.append(tenant)
-        for _ in range(min(_FORGET, len(idle))):
-            one = idle.popleft()
-            if one.lines:
-                one.idle = False
-            elif one.clock <= self._clock:
-                del self._tenants[one.name]
-            else:
-                idle.append(one)
+    def _forget(self, tenant: str) -> None:
+        for model in self._models.values():
+            model.lines.pop(tenant, None)
 
     def _sweep_came(self) -> None:
         waiting = self._waiting
@@ -242,17 +221,11 @@ class FairQueue(Generic[T]):
         """Let go of the entries of what is gone."""
         self._sweep_came()
         waiting = self._waiting
-        for model in self._models.values():
-            for line in list(model.lines.values()):
-                line.entries = [each for each in line.entries if waiting.get(each[2]) is each]
-                heapq.heapify(line.entries)
-                if not line.entries:
-                    self._close(model, line)
-            model.turns = [turn for turn in model.turns if turn[2].entries]
+        for model in self._open:
+            for _, _, line in model.turns:
+                line.keep(waiting)
+                line.listed = line.first is not None
+            model.turns = [turn for turn in model.turns if turn[2].listed]
             heapq.heapify(model.turns)
+        self._open = [model for model in self._open if model.turns]
         self._entries = len(waiting)
-
-
-def equal_shares(_tenant: str) -> float:
-    """The share of a tenant where none is set."""
-    return 1.0
