@@ -2,6 +2,7 @@
 
 import gc
 from collections import Counter
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,11 +16,13 @@ from workers.job import Job, JobState
 
 SLOTS = 5
 lanes = st.sampled_from(LANES)
+tenants = st.sampled_from(("a", "b", "c"))
+models = st.sampled_from(("chat-small", "chat-large"))
 
 
-def a_job(lane: Lane, offset: int, deadline: float | None = None, weight: int = 10) -> Job:
-    given = work(str(offset), deadline=deadline, weight=weight)
-    return job(given, partition=partition_of(lane), offset=offset)
+def a_job(lane: Lane, offset: int, **given: Any) -> Job:
+    usual = {"weight": 10, "accepted_at": float(offset)}
+    return job(work(str(offset), **usual | given), partition=partition_of(lane), offset=offset)
 
 
 class DispatcherMachine(RuleBasedStateMachine):
@@ -35,25 +38,51 @@ class DispatcherMachine(RuleBasedStateMachine):
         self.running: list[Job] = []
         self.ended: set[Job] = set()
 
-    @rule(lane=lanes, after=st.none() | st.floats(0, 20), weight=st.integers(0, 99))
-    def arrives(self, lane: Lane, after: float | None, weight: int) -> None:
+    @rule(
+        lane=lanes,
+        whose=st.tuples(tenants, models),
+        after=st.none() | st.floats(0, 100),
+        rest=st.none() | st.floats(-1, 10),
+        weight=st.integers(0, 99),
+    )
+    def arrives(
+        self,
+        lane: Lane,
+        whose: tuple[str, str],
+        after: float | None,
+        rest: float | None,
+        weight: int,
+    ) -> None:
         self.offset += 1
-        deadline = None if after is None else self.now + after
-        new = a_job(lane, self.offset, deadline, weight)
-        self.dispatcher.add(new)
-        self.waiting.add(new)
+        new = a_job(
+            lane,
+            self.offset,
+            tenant=whose[0],
+            model=whose[1],
+            deadline=None if after is None else self.now + after,
+            not_before=None if rest is None else self.now + rest,
+            weight=weight,
+        )
+        self.dispatcher.add(new, self.now)
+        if rest is not None and self.now + rest > self.now:
+            self.resting[new] = self.now + rest
+        else:
+            self.waiting.add(new)
 
-    @rule()
-    def starts(self) -> None:
-        got = self.dispatcher.next_job()
+    @rule(blocked=st.none() | models)
+    def starts(self, blocked: str | None) -> None:
+        got = self.dispatcher.next_job(lambda one: one.work.model != blocked)
+        eligible = [one for one in self.waiting if one.work.model != blocked]
         if got is None:
-            light = sum(each.lane == "light" for each in self.waiting)
+            # Work conservation: a free slot means that nothing waits which may use it.
+            light = sum(each.lane == "light" for each in eligible)
             kept = SlotRules(SLOTS).kept_for_light
             others = sum(each.lane != "light" for each in self.running)
             if len(self.running) < SLOTS:
                 assert not light
-                assert not self.waiting or others >= SLOTS - kept
+                assert not eligible or others >= SLOTS - kept
             return
+        assert got in eligible
         self.waiting.remove(got)
         self.running.append(got)
         assert len(self.running) <= SLOTS
@@ -136,6 +165,11 @@ class DispatcherMachine(RuleBasedStateMachine):
         assert dispatcher.waiting_weight == {lane: weights[lane] for lane in LANES}
         assert set(dispatcher.held()) == self.waiting | set(self.resting)
         assert dispatcher.idle == (not self.waiting and not self.resting)
+        oldest = dispatcher.oldest_wait(self.now)
+        for lane in LANES:
+            came = [one.work.accepted_at for one in self.waiting if one.lane == lane]
+            assert oldest[lane] <= max((self.now - at for at in came), default=0)
+            assert (oldest[lane] > 0) == bool(came)
 
     @invariant()
     def something_will_wake_it(self) -> None:
@@ -176,7 +210,7 @@ def test_jobs_that_leave_a_lane_which_starts_nothing_are_let_go_of() -> None:
     dispatcher, before = Dispatcher(SlotRules(SLOTS)), jobs_alive()
     for offset in range(5_000):
         one = a_job("heavy", offset)
-        dispatcher.add(one)
+        dispatcher.add(one, 0.0)
         dispatcher.remove(one)
     assert jobs_alive() - before < 600
 
@@ -184,7 +218,7 @@ def test_jobs_that_leave_a_lane_which_starts_nothing_are_let_go_of() -> None:
 def test_resting_jobs_that_expire_are_let_go_of() -> None:
     dispatcher, before = Dispatcher(SlotRules(SLOTS)), jobs_alive()
     for offset in range(3_000):
-        dispatcher.add(a_job("light", offset, deadline=float(offset)))
+        dispatcher.add(a_job("light", offset, deadline=float(offset)), 0.0)
         one = dispatcher.next_job()
         assert one is not None
         dispatcher.ended(one)
@@ -196,21 +230,45 @@ def test_resting_jobs_that_expire_are_let_go_of() -> None:
 def test_a_retry_goes_before_what_came_later() -> None:
     dispatcher = Dispatcher(SlotRules(SLOTS))
     first, second = a_job("light", 1), a_job("light", 2)
-    dispatcher.add(first)
+    dispatcher.add(first, 2.0)
     assert dispatcher.next_job() is first
     dispatcher.ended(first)
     dispatcher.rest(first, 10.0)
-    dispatcher.add(second)
+    dispatcher.add(second, 10.0)
     dispatcher.wake(9.9)
     assert first.state is JobState.RESTING
     dispatcher.wake(10.0)
     assert (dispatcher.next_job(), dispatcher.next_job()) == (first, second)
 
 
-def test_a_lane_is_first_come_first_served() -> None:
+def test_equal_jobs_of_a_tenant_are_first_come_first_served() -> None:
     dispatcher = Dispatcher(SlotRules(50))
     jobs = [a_job("light", offset) for offset in range(30)]
     for one in jobs:
-        dispatcher.add(one)
+        dispatcher.add(one, 100.0)
     assert [dispatcher.next_job() for _ in jobs] == jobs
     assert PLAN.lane_of(jobs[0].place.partition) == "light"
+
+
+def test_a_job_that_may_not_start_yet_holds_nothing_until_then() -> None:
+    dispatcher = Dispatcher(SlotRules(2))
+    early, late = a_job("heavy", 1, not_before=30.0), a_job("heavy", 2)
+    dispatcher.add(early, 10.0)
+    dispatcher.add(late, 10.0)
+    assert early.state is JobState.RESTING
+    assert dispatcher.next_job() is late
+    assert dispatcher.next_change() == 30.0
+    assert dispatcher.oldest_wait(29.0)["heavy"] == 0.0
+    dispatcher.ended(late)
+    dispatcher.wake(29.9)
+    assert dispatcher.next_job() is None
+    assert dispatcher.wake(30.0) == [early]
+    assert dispatcher.next_job() is early
+
+
+def test_without_a_time_a_job_that_may_have_to_rest_rests_until_the_next_look() -> None:
+    dispatcher = Dispatcher(SlotRules(2))
+    one = a_job("light", 1, not_before=2.0)
+    dispatcher.add(one)
+    dispatcher.wake(100.0)
+    assert dispatcher.next_job() is one
