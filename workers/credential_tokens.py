@@ -102,7 +102,8 @@ class RefreshedToken:
             return
         if self._failures:
             get_logger().info("credential_renewed", provider=self._name, failures=self._failures)
-        self._token, self._headers = token, {"Authorization": f"Bearer {token.value}"}
+        self._token = token
+        self._headers = {"Authorization": f"Bearer {token.value}", **token.headers}
         self._failures, self._error, self._refused = 0, None, False
         self._not_before = now + APART_S
         left = token.expires_at - now

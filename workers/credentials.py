@@ -11,7 +11,7 @@ from broker.settings.secrets import MASK, resolve_secret
 from workers.credential_file import KeyFile, UnusableKeyError, usable_key
 from workers.credential_tokens import RefreshedToken
 from workers.providers.dialect import Adapter, ErrorReply
-from workers.providers.token_source import CredentialError
+from workers.providers.token_source import PUBLIC_HEADERS, CredentialError
 from workers.providers.token_sources import SOURCES
 
 __all__ = ["Credential", "CredentialError", "Key", "credential_for", "without_key"]
@@ -63,7 +63,7 @@ def credential_for(
     if provider.auth == "none":
         return Key({})
     if provider.auth != "key":
-        return RefreshedToken(SOURCES[provider.auth](provider.auth_scope), name, failed)
+        return RefreshedToken(SOURCES[provider.auth](provider), name, failed)
     given = resolve_secret(provider.api_key)
     if provider.api_key is None or given is None:
         return Key({})
@@ -89,6 +89,7 @@ def without_key(error: ErrorReply, credential: Mapping[str, str]) -> str:
     if error.status == HTTPStatus.UNAUTHORIZED:
         return "The provider did not accept the key or token of this broker."
     text = error.message
-    for value in credential.values():
-        text = text.replace(value.removeprefix(_BEARER), MASK)
+    for name, value in credential.items():
+        if name not in PUBLIC_HEADERS:
+            text = text.replace(value.removeprefix(_BEARER), MASK)
     return text

@@ -36,6 +36,6 @@ def _of(place: str, given: ProviderSettings) -> Iterator[Problem]:
         yield Problem(where, error.message.rstrip("."), error.mend)
     try:
         if given.auth in SOURCES:
-            SOURCES[given.auth](given.auth_scope)
+            SOURCES[given.auth](given)
     except UsageError as error:
         yield Problem(f"{place}.auth", error.message.rstrip("."), error.mend)

@@ -61,6 +61,9 @@ class ProviderSettings(Section):
     """Azure's older form with deployments in its paths; without one the `/openai/v1` form."""
     project: str | None = None
     """Google's project, OpenAI's project, or the team and project at CoreWeave's serverless one."""
+    quota_project: str | None = None
+    """Google: the project that calls are counted and billed for, where the credentials name none
+    or another than it should be."""
     location: str | None = None
     """Google's location, such as `us-central1` or `global`."""
     region: str | None = None

@@ -4,12 +4,13 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from broker.records.errors import UsageError
+from broker.settings.providers import ProviderSettings
 from broker.telemetry.logs import configure_logs
 from tests.credentials.token_server import (
     MARKER,
@@ -22,6 +23,7 @@ from tests.workers.building import on_loop
 from workers.credential_tokens import RefreshedToken
 from workers.providers.google_tokens import SCOPE, GoogleTokens
 from workers.providers.token_source import CredentialError
+from workers.providers.token_sources import SOURCES
 
 
 @pytest.fixture
@@ -88,6 +90,37 @@ def test_a_key_file_that_was_replaced_is_read_after_a_refusal(
     service_account_in(tmp_path, f"{server.url}/elsewhere")
     source.fetch(anew=True)
     assert [asked["path"] for asked in server.asked] == [["/token"], ["/elsewhere"]]
+
+
+def test_a_quota_project_goes_beside_the_token(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def headers(source: GoogleTokens) -> Mapping[str, str]:
+        credential = RefreshedToken(source, "google")
+        try:
+            return await credential.headers()
+        finally:
+            await credential.close()
+
+    assert set(on_loop(headers(GoogleTokens(None)))) == {"Authorization"}
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "from-environment")
+    told = on_loop(headers(GoogleTokens(None)))
+    assert told == {
+        "Authorization": f"Bearer {server.token}",
+        "x-goog-user-project": "from-environment",
+    }
+    # The settings' own comes first.
+    given = ProviderSettings(auth="google", quota_project="from-settings")
+    source = SOURCES["google"](given)
+    assert source.fetch(anew=False).headers == {"x-goog-user-project": "from-settings"}
+    assert source.fetch(anew=True).headers == {"x-goog-user-project": "from-settings"}
+
+
+@pytest.mark.parametrize("project", ["a\r\nx-other: 1", "\u00fcber"])
+def test_a_quota_project_cannot_bring_headers_of_its_own(server: TokenServer, project: str) -> None:
+    with pytest.raises(CredentialError, match="quota project"):
+        GoogleTokens(None, project).fetch(anew=False)
+    assert server.asked
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"type": "service_account"}'])

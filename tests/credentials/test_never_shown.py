@@ -10,14 +10,16 @@ import pytest
 
 from broker.records.calls import encode_call
 from broker.settings import load_settings
+from broker.settings.secrets import MASK
 from broker.telemetry.logs import configure_logs
 from broker.telemetry.safe_traceback import traceback_without_values
 from tests.workers import local_provider as says
 from tests.workers.building import LIMITS, MODEL, bench, job, on_loop
 from workers.calling import ProviderClient
 from workers.credential_tokens import RefreshedToken
-from workers.credentials import Credential, CredentialError, credential_for
+from workers.credentials import Credential, CredentialError, credential_for, without_key
 from workers.ends import Finish, Move
+from workers.providers.dialect import ErrorReply
 from workers.providers.openai import OpenAI
 from workers.providers.token_source import Token
 from workers.ticket import Ticket
@@ -93,6 +95,13 @@ def test_a_provider_that_quotes_it(
     on_loop(main())
     shown.append(capsys.readouterr().err)
     assert not [text for text in shown if MARKER in text]
+
+
+def test_what_is_no_secret_stays_in_the_provider_s_sentence() -> None:
+    told = "Project billed has no quota for tok-1."
+    error = ErrorReply(status=403, kind="x", code=None, message=told)
+    credential = {"Authorization": "Bearer tok-1", "x-goog-user-project": "billed"}
+    assert without_key(error, credential) == f"Project billed has no quota for {MASK}."
 
 
 def test_a_traceback_has_only_frames_and_types() -> None:

@@ -2,6 +2,10 @@
 
 They come from a file (`GOOGLE_APPLICATION_CREDENTIALS`, or what `gcloud auth application-default
 login` wrote), from workload identity federation, or from the metadata server of Google's machines.
+
+Credentials may name a quota project, which is counted and billed instead of their own: it goes in
+a header beside the token, as `google.auth.credentials.Credentials.apply` and `google-genai` do it.
+It is the settings', else what `GOOGLE_CLOUD_QUOTA_PROJECT` says, else what stands in the file.
 """
 
 from datetime import UTC
@@ -9,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from broker.records.errors import UsageError
-from workers.providers.token_source import CredentialError, Token
+from workers.providers.token_source import QUOTA_PROJECT, CredentialError, Token
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -25,7 +29,7 @@ _MEND: Final = (
 class GoogleTokens:
     """Made anywhere; the credentials are looked for at the first token."""
 
-    def __init__(self, scope: str | None) -> None:
+    def __init__(self, scope: str | None, quota_project: str | None = None) -> None:
         try:
             import google.auth  # noqa: PLC0415 - an optional extra
             import google.auth.transport.requests  # noqa: F401, PLC0415 - an optional extra
@@ -36,6 +40,7 @@ class GoogleTokens:
                 code="extra_missing",
             ) from None
         self._scope = scope or SCOPE
+        self._quota_project = quota_project
         self._credentials: Credentials | None = None
 
     def fetch(self, *, anew: bool) -> Token:
@@ -47,7 +52,9 @@ class GoogleTokens:
         try:
             if anew or self._credentials is None:
                 # Also what they are made of may have changed: a rotated key file.
-                self._credentials, _ = google.auth.default(scopes=[self._scope])
+                self._credentials, _ = google.auth.default(
+                    scopes=[self._scope], quota_project_id=self._quota_project
+                )
             credentials = self._credentials
             credentials.refresh(partial(Request(), timeout=_ANSWER_S))  # type: ignore[no-untyped-call]  # theirs
         except exceptions.DefaultCredentialsError:
@@ -71,4 +78,13 @@ class GoogleTokens:
         value, expiry = credentials.token, credentials.expiry
         if not isinstance(value, str) or not value or expiry is None:
             raise CredentialError("The token service gave no token.", mend=_MEND)
-        return Token(value, expiry.replace(tzinfo=UTC).timestamp())
+        billed = credentials.quota_project_id
+        return Token(value, expiry.replace(tzinfo=UTC).timestamp(), _billed_to(billed))
+
+
+def _billed_to(project: str | None) -> dict[str, str]:
+    if not project:
+        return {}
+    if not project.isascii() or not project.isprintable():
+        raise CredentialError("The quota project is no project's name.", mend=_MEND)
+    return {QUOTA_PROJECT: project}

@@ -1,9 +1,14 @@
 """What a source of access tokens is: who we are to a provider, proven anew where it expires."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from broker.records.errors import WeighbridgeError
+
+QUOTA_PROJECT: Final = "x-goog-user-project"
+PUBLIC_HEADERS: Final = frozenset({QUOTA_PROJECT})
+"""What may come with a token and is no secret."""
 
 
 class CredentialError(WeighbridgeError):
@@ -17,10 +22,11 @@ class CredentialError(WeighbridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token; `expires_at` is unix seconds."""
+    """An access token; `expires_at` is unix seconds. `headers` go beside it: `PUBLIC_HEADERS`."""
 
     value: str = field(repr=False)
     expires_at: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class TokenSource(Protocol):

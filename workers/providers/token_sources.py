@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from broker.settings.providers import ProviderSettings
 from workers.providers.entra_tokens import EntraTokens
 from workers.providers.google_tokens import GoogleTokens
 from workers.providers.token_source import TokenSource
 
-SOURCES: Final[Mapping[str, Callable[[str | None], TokenSource]]] = {
-    "google": GoogleTokens,
-    "entra": EntraTokens,
+SOURCES: Final[Mapping[str, Callable[[ProviderSettings], TokenSource]]] = {
+    "google": lambda given: GoogleTokens(given.auth_scope, given.quota_project),
+    "entra": lambda given: EntraTokens(given.auth_scope),
 }
-"""Each takes the scope, None for the usual one; raises UsageError where its library is missing."""
+"""Each raises UsageError where its library is missing."""
