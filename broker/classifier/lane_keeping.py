@@ -64,6 +64,11 @@ class FittedThresholds:
         del now
         return self._plan
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether every change so far was taken in at the latest `tick`."""
+        return self._follower.caught_up and time.time() - self._looked_at < LOOK_S / 2
+
     def start(self) -> None:
         """Begin to follow the changes."""
         self._follower.start()

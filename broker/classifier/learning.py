@@ -130,6 +130,27 @@ class Learning:
             time.sleep(_LOOK_S)
         return True
 
+    def read_up(self, deadline_s: float = CATCH_UP_S) -> None:
+        """Come to know what a classifier knows, and write nothing; without an event loop.
+
+        Instead of `start`, for one that only asks.
+        """
+        if self._follower is None:
+            return
+        self._follower.start()
+        if self.thresholds is not None:
+            self.thresholds.start()
+        ends = time.monotonic() + deadline_s
+        all_read = False
+        while not all_read and time.monotonic() < ends:
+            all_read = self._follower.caught_up
+            for _ in range(_MOST_WAITING // _IDLE + 1):
+                self._take_in(_IDLE)
+            if self.thresholds is not None:
+                all_read = all_read and self.thresholds.is_heard
+                self.thresholds.tick(time.time(), all_read=False)
+            time.sleep(_LOOK_S)
+
     def before_slice(self) -> None:
         """Take in a little of what was read, a third of a millisecond; before each slice."""
         self._take_in(_SLICE)

@@ -21,6 +21,7 @@ COMMANDS = (
     LazyCommand("watch", "Show completions as they come.", _ASK),
     LazyCommand("cancel", "End prompts: what waits, and what is being answered.", _ASK),
     LazyCommand("trace", "Tell one prompt's whole story, from the topics alone.", _ASK),
+    LazyCommand("explain", "Say why a prompt went where it went, or where one would go.", _ASK),
     LazyCommand("audit", "Count prompts against completions: lost, duplicates, calls.", _LOOK),
     LazyCommand("simulate", "Try policies on yesterday's log, or on a trace.", _LOOK),
     LazyCommand("tenants", "What tenants have used of their limits, and what is left.", _LOOK),

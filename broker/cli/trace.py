@@ -48,9 +48,13 @@ def show(story: "Trace", out: "Console") -> None:
     """The story for a person."""
     from rich.text import Text
 
+    from broker.cli.candidate_lines import candidate_line
+
     state = story.status if story.state == "completed" else story.state
     out.print(f"[bold]{story.id}[/], accepted {to_rfc3339(story.accepted_at)}: {state}\n")
     for event in story.events:
         after = milliseconds(max(0.0, (event.at - story.accepted_at) * 1000))
         # Reasons and messages may hold brackets, which are no markup.
         out.print(Text(f"{after:>10}  {harmless(event.text)}  ").append(event.place, "dim"))
+        for note in event.details.get("candidates", ()):
+            out.print(Text(f"{'':>12}{candidate_line(note)}", "dim"))

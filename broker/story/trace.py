@@ -9,7 +9,7 @@ from broker.records.completion import Completion
 from broker.records.incoming import InputRecord
 from broker.records.prompt import Prompt, Rejected
 from broker.records.times import to_rfc3339
-from broker.records.work import Work
+from broker.records.work import RouteStep, Work
 from broker.story.dead_letters import DeadLetter
 from broker.story.events import Event, EventName, in_order
 
@@ -105,23 +105,29 @@ class Story:
         if work.moves:
             before = work.route[-2].provider
             text = f"moved from {before} to {step.provider}: {step.reason}"
-            details = {"from": before, "to": step.provider, "reason": step.reason}
+            details = {"from": before, "to": step.provider, **_choice(step)}
             self._add(record, "moved", step.at, text, {**details, "attempt": work.attempt})
             return
-        figures = {
+        figures: dict[str, Any] = {
             "input_tokens": work.input_tokens,
             "expected_output_tokens": work.expected_output_tokens,
             "weight": work.weight,
             "lane": work.lane,
         }
+        if work.weighed:
+            figures["expected_by"] = work.weighed
         text = (
             f"weighed: {work.input_tokens:,} tokens in, {work.expected_output_tokens:,} expected "
             f"out, weight {work.weight:,}, lane {work.lane}"
         )
+        if work.weighed:
+            text += f" ({work.weighed})"
+            figures["how"] = work.weighed
+        if work.weighed:
+            text += f" ({work.weighed})"
         self._add(record, "weighed", step.at, text, figures)
         text = f"routed to {step.provider}: {step.reason}"
-        why = {"provider": step.provider, "reason": step.reason}
-        self._add(record, "routed", step.at, text, why)
+        self._add(record, "routed", step.at, text, {"provider": step.provider, **_choice(step)})
 
     def call(self, record: InputRecord, call: CallEvent) -> None:
         """A record of the journal."""
@@ -212,6 +218,16 @@ class Story:
         self, record: InputRecord, name: EventName, at: float, text: str, details: dict[str, Any]
     ) -> None:
         self._events.append(_event(record, name, at, text, details))
+
+
+def _choice(step: RouteStep) -> dict[str, Any]:
+    """Why, in words and as a code, and what was known of each provider."""
+    found: dict[str, Any] = {"reason": step.reason}
+    if step.code:
+        found["code"] = step.code
+    if step.candidates:
+        found["candidates"] = list(step.candidates)
+    return found
 
 
 def _event(
