@@ -122,9 +122,6 @@ class Story:
         )
         if work.weighed:
             text += f" ({work.weighed})"
-            figures["how"] = work.weighed
-        if work.weighed:
-            text += f" ({work.weighed})"
         self._add(record, "weighed", step.at, text, figures)
         text = f"routed to {step.provider}: {step.reason}"
         self._add(record, "routed", step.at, text, {"provider": step.provider, **_choice(step)})
