@@ -1,9 +1,10 @@
 """What this worker's calls take, how wrong the expectations of them are, and which are overdue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from broker.core.expected_time import Lateness, ServiceTimes, call_seconds
+from broker.core.lanes import LANES, Lane
 from workers.job import Job
 
 _OVERDUE: Final = 2.0
@@ -19,16 +20,23 @@ class Expectations:
         self._times = ServiceTimes()
         self._late = Lateness()
         self._under_way: dict[Job, float] = {}
+        self.started: dict[Lane, float] = dict.fromkeys(LANES, 0.0)
+        """Token units that have been called for so far, by lane."""
         self._overdue = (0.0, 0.0)
         self._looked_at = 0.0
 
     def began(self, job: Job, now: float) -> None:
         """A call of the job goes out at `now`, unix seconds."""
         self._under_way[job] = now
+        self.started[job.lane] += job.work.weight
 
     def over(self, job: Job) -> None:
         """It has ended, in whatever way."""
         self._under_way.pop(job, None)
+
+    def under_way(self) -> Iterator[tuple[Job, float]]:
+        """The calls under way, with when each began (unix seconds), the oldest first."""
+        return iter(self._under_way.items())
 
     def answered(self, job: Job, seconds: float, output_tokens: int | None, now: float) -> None:
         """Its call was answered after so many seconds, with so many tokens."""

@@ -54,6 +54,8 @@ class Job:
     """The next call repeats one that failed here, so that it needs the budget's leave."""
     last_failure: str = ""
     """What the last call failed of, in words for the route."""
+    answered_at: float | None = None
+    """When its answer became a completion (unix seconds)."""
     heard: int | None = None
     """The attempt that was answered, where two were under way and it was not the last."""
     taken: Taken | None = None

@@ -18,6 +18,7 @@ from broker.log.chunk_publisher import ChunkPublisher
 from broker.log.clients import admin_config, consumer_config, producer_config
 from broker.log.group_names import worker_group
 from broker.log.progress_book import ProgressBook
+from broker.log.progress_writer import ProgressWriter
 from broker.log.provider_states import ProviderStatesReader, ProviderStatesWriter
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import read_shapes
@@ -34,6 +35,7 @@ from workers.assignment import Hooks
 from workers.fence import CachedFence
 from workers.intake import Intake
 from workers.parts import build_worker, consumer_settings, topics_of
+from workers.progress import Given, Progress
 from workers.reporting import Reporting, Subject
 
 FLUSH_S: Final = 8.0
@@ -103,7 +105,10 @@ class WorkerProcess:
             # What was cancelled while nobody worked here must not begin.
             await self._loop.run_in_executor(None, cancels.wait_caught_up)
             self._intake.start()
-            await self._work(ProviderStatesWriter(producer, self._names.providers))
+            await self._work(
+                ProviderStatesWriter(producer, self._names.providers),
+                ProgressWriter(producer, self._names.progress),
+            )
         finally:
             await self._loop.run_in_executor(None, writer.close, CLOSE_S)
             worker.streams.close()
@@ -151,7 +156,7 @@ class WorkerProcess:
             ),
         )
 
-    async def _work(self, states: ProviderStatesWriter) -> None:
+    async def _work(self, states: ProviderStatesWriter, told: ProgressWriter) -> None:
         worker = self._worker
         subject = Subject(
             self._provider,
@@ -164,7 +169,9 @@ class WorkerProcess:
             self._states.snapshot,
         )
         reporting = Reporting(subject, states.publish)
-        tasks = [self._loop.create_task(reporting.run()), self._loop.create_task(self._beat())]
+        given = Given(self._provider, self._name, worker.dispatcher, worker.attempts)
+        running = (reporting.run(), self._beat(), Progress(given, told.publish).run())
+        tasks = [self._loop.create_task(one) for one in running]
         for task in tasks:
             self._life.depends_on(task)
         self._log.info("started", group=self._group, slots=self._bounds.max_in_flight)

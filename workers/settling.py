@@ -52,6 +52,8 @@ class Settling:
         attempts = self._attempts
         if isinstance(end, Finish):
             completion = end.completion
+            if completion.status == "succeeded":
+                job.answered_at = completion.completed_at
             unit = attempts.endings.completed(job, completion, end.value)
             attempts.tallies.completed(
                 job.lane, completion.status, completion.input_tokens, completion.output_tokens

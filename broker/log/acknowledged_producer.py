@@ -80,6 +80,10 @@ class AcknowledgedProducer:
         if error is not None:
             self._forgotten(error, None)
 
+    def send_or_lose(self, topic: str, value: bytes, *, key: bytes) -> None:
+        """Write one record that may be lost without a word."""
+        self._produce(topic, value, key, None, headers=(), on_delivery=_unheard)
+
     def _produce(
         self,
         topic: str,
@@ -151,3 +155,7 @@ class AcknowledgedProducer:
         """On whichever thread serves the client's events."""
         if error is not None:
             self._log.warning("not_written", why=error.name())
+
+
+def _unheard(_error: KafkaError | None, _message: object) -> None:
+    """Nobody waits for it."""
