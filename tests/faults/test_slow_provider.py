@@ -1,0 +1,121 @@
+"""Clouds that become slow, or come back, on a real broker: where their work goes."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.log.embedded import Running
+from broker.log.provider_states import ProviderStatesReader
+from broker.log.topic_names import TopicNames
+from broker.records.work import Work, decode_work
+from broker.settings import Settings
+from broker.story.log_reader import LogReader
+from tests.faults.deployment import wait_until
+from tests.faults.rig import Rig, fault_settings, rigged
+
+CALL_S = 0.2
+SLOTS = 8
+SPEED = SLOTS / CALL_S
+"""Prompts a second that one cloud answers."""
+SLOW_S = 24.0
+"""What a call takes there once it is slow."""
+LIMIT_S = 2.0
+PROMPT: Mapping[str, Any] = {"prompt": "Why is the sky blue?", "max_output_tokens": 40}
+
+
+def two_clouds(bootstrap: str, prefix: str) -> Settings:
+    cloud = {"first_token_s": CALL_S, "per_token_s": 0.0, "spread": 0.1, "slots": 64}
+    provider = {"max_in_flight": SLOTS, "adaptive": False, "first_byte_s": 2 * SLOW_S}
+    return fault_settings(
+        bootstrap,
+        prefix,
+        providers={
+            name: {"models": {"chat-small": model}, **provider}
+            for name, model in {"azure": "gpt-5-mini", "google": "gemini-3-flash"}.items()
+        },
+        simulator={"speed": 1.0, "clouds": {"azure": cloud, "google": cloud}},
+        routing={"light_wait_s": LIMIT_S, "medium_wait_s": LIMIT_S, "heavy_wait_s": LIMIT_S},
+    )
+
+
+def works(rig: Rig, provider: str) -> list[Work]:
+    """Every work record that ever came to a provider."""
+    settings = rig.deployment.settings
+    with LogReader(settings) as reader:
+        spans = reader.spans(TopicNames(settings.kafka.prefix).work(provider))
+        return [decode_work(one.value()) for batch in reader.read(spans) for one in batch]
+
+
+def wait_answered(rig: Rig, ids: list[str], deadline_s: float, *, but: int = 0) -> None:
+    wait_until(
+        lambda: len(rig.answers.ids() & set(ids)) >= len(ids) - but,
+        deadline_s,
+        lambda: f"{len(rig.answers.ids() & set(ids))} of {len(ids)} answers",
+    )
+
+
+def test_work_that_waits_at_a_cloud_that_became_slow_is_done_by_another(
+    kafka: Running, prefix: str, tmp_path: Path
+) -> None:
+    with rigged(two_clouds(kafka.bootstrap, prefix), tmp_path) as rig:
+        wait_answered(rig, rig.traffic.burst(60, **PROMPT), 40)
+        rig.deployment.simulator.set_capacity("azure", speed=CALL_S / SLOW_S)
+        pinned = rig.traffic.burst(SLOTS, **PROMPT, provider="azure")
+        wait_until(
+            lambda: len({work.id for work in works(rig, "azure")} & set(pinned)) == SLOTS,
+            20,
+            "calls that hang",
+        )
+        ids = rig.traffic.burst(int(0.9 * LIMIT_S * SPEED), **PROMPT)
+        # Sooner than one call of the slow one: what waited there has left.
+        wait_answered(rig, ids, 0.75 * SLOW_S, but=SLOTS)
+        moved = [work for work in works(rig, "google") if work.moves]
+        assert moved
+        codes = Counter(work.route[-1].code for work in moved)
+        assert codes["behind"] == len(moved), codes
+        for work in moved:
+            assert [step.provider for step in work.route] == ["azure", "google"]
+            assert work.route[-1].reason.startswith("azure is behind with a wait of ")
+            assert {note["provider"] for note in work.route[-1].candidates} == {"azure", "google"}
+        wait_answered(rig, [*ids, *pinned], 2 * SLOW_S)
+        rig.expect_exactly_once()
+
+
+@pytest.mark.soak
+def test_four_classifiers_do_not_flood_a_provider_that_has_just_come_back(
+    kafka: Running, prefix: str, tmp_path: Path
+) -> None:
+    with rigged(two_clouds(kafka.bootstrap, prefix), tmp_path) as rig:
+        deployment = rig.deployment
+        deployment.wait_ready(*(deployment.add_classifier(slot) for slot in (1, 2, 3)))
+        wait_answered(rig, rig.traffic.burst(80, **PROMPT), 40)
+        states = ProviderStatesReader(deployment.settings)
+        states.start()
+
+        def breaker(wanted: str) -> bool:
+            found = states.snapshot().get("azure", ())
+            return bool(found) and all(state.breaker == wanted for state in found)
+
+        try:
+            deployment.simulator.set_faults("azure", {"outages": [{"to_s": 600.0}]})
+            ids = rig.traffic.burst(30, **PROMPT)
+            wait_until(lambda: breaker("open"), 30, "the breaker opens")
+            deployment.simulator.clear_faults()
+            rig.traffic.start()
+            wait_until(lambda: breaker("closed"), 60, "the breaker closes")
+            rig.traffic.stop()
+            began = time.time()
+            many = rig.traffic.burst(int(8 * LIMIT_S * SPEED), **PROMPT)
+            wait_answered(rig, [*ids, *many], 90)
+        finally:
+            states.close()
+        first = [w for w in works(rig, "azure") if w.id in set(many) and not w.moves]
+        at_once = [work for work in first if work.route[0].at < began + 2.0]
+        # Alone, each of the four would give it all that its limit allows at its full speed.
+        assert len(at_once) < 2.0 * LIMIT_S * SPEED, len(at_once)
+        assert first, "it is never used again"
+        rig.expect_exactly_once()
