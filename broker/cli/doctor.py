@@ -30,10 +30,10 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at this machine, the broker, the topics, the processes and the providers.
+    """Look at this machine, the broker, the topics, the processes, the store and the providers.
 
-    Nothing is changed, and without --live no provider is called. Exit code 3 when there is a
-    problem.
+    A small object is written to the store and removed again; nothing else is changed, and without
+    --live no provider is called. Exit code 3 when there is a problem.
     """
     from functools import partial
 
@@ -42,6 +42,7 @@ def doctor(
     from broker.cli.examination.finding import examine, failed, ok
     from broker.cli.examination.machine import examine_machine
     from broker.cli.examination.running_here import as_it_runs, examine_running
+    from broker.cli.examination.store import store_examiners
     from broker.log.clients import EMBEDDED
     from broker.settings.advice import advice_on
     from broker.settings.loading import settings_file
@@ -64,6 +65,7 @@ def doctor(
             "machine": partial(examine_machine, embedded=embedded),
             "broker": partial(examine_cluster, settings),
             "providers": partial(examine_providers, settings, doubts),
+            **store_examiners(settings),
             **address_examiners(settings),
             **(_calls(settings) if live else {}),
         }

@@ -60,7 +60,15 @@ class Objects:
     then aborted at its end, when a thread of obstore's came back to an interpreter that was gone.
     """
 
-    def __init__(self, url: str, options: Mapping[str, str], *, make: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, str],
+        *,
+        make: bool = False,
+        tries: int = TRIES,
+        request_s: float = REQUEST_S,
+    ) -> None:
         # A heavy import, needed only by who meets a large answer or has a store to look into.
         from obstore.store import LocalStore, from_url  # noqa: PLC0415 - see above
 
@@ -73,12 +81,13 @@ class Objects:
         self.folder = Path(unquote(urlsplit(url).path)) if url.startswith("file:") else None
         """Where it lies, when that is a disk of this machine."""
         resolved = {name: resolve_secret(value) or "" for name, value in options.items()}
+        self._tries, self._request_s = tries, request_s
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         try:
             if self.folder is not None:
                 self._store: Any = LocalStore(self.folder, mkdir=make, automatic_cleanup=True)
             else:
-                self._store = from_url(bare_url(url), **_arguments(resolved))
+                self._store = from_url(bare_url(url), **_arguments(resolved, request_s))
         except Exception as error:
             raise UsageError(
                 f"The store for large answers cannot be opened: {type(error).__name__}.",
@@ -177,18 +186,18 @@ class Objects:
         return not Path(real).is_relative_to(os.path.realpath(self.folder))
 
     async def _tried(self, what: str, ask: Callable[[], T]) -> T:
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             try:
                 return await self._asked(ask)
             except Exception as error:
-                if attempt == TRIES:
+                if attempt == self._tries:
                     raise _failed(what, error) from error
                 await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
-        raise AssertionError(TRIES)
+        raise AssertionError(self._tries)
 
     async def _asked(self, ask: Callable[[], T]) -> T:
         asked = asyncio.get_running_loop().run_in_executor(self._pool, ask)
-        return await asyncio.wait_for(asked, REQUEST_S)
+        return await asyncio.wait_for(asked, self._request_s)
 
 
 def _failed(what: str, error: Exception) -> StoreFailedError:
@@ -199,10 +208,10 @@ def _failed(what: str, error: Exception) -> StoreFailedError:
     )
 
 
-def _arguments(options: Mapping[str, str]) -> dict[str, Any]:
+def _arguments(options: Mapping[str, str], request_s: float) -> dict[str, Any]:
     """What obstore is given: the HTTP client's options and the store's, by its own names."""
     # A thread must not wait longer for its answer than we do for the thread.
-    client: dict[str, Any] = {"timeout": f"{REQUEST_S:.0f}s"}
+    client: dict[str, Any] = {"timeout": f"{request_s:.0f}s"}
     store: dict[str, str] = {}
     for name, value in options.items():
         plain = name.lower()

@@ -32,6 +32,10 @@ class Bucket:
     on_put: Callable[[str], None] = lambda _: None
     keys: set[str] = field(default_factory=set)
     """Access keys that requests were signed with."""
+    refuses: dict[str, int] = field(default_factory=dict)
+    """Statuses in place of an answer, by the method or LIST."""
+    hangs: bool = False
+    """Whether nothing is answered until this is False again."""
 
     @property
     def store(self) -> dict[str, Any]:
@@ -77,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         data = self._body()
+        if self._refused("PUT"):
+            return
         kind = self.headers.get("Content-Type", "")
         self.held.kept[self._name()] = Kept(data, kind, time.time())
         self.held.on_put(self._name())
@@ -84,8 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self._name()
-        if not name:
+        if not name and not self._refused("LIST"):
             self._answer(200, self._listing().encode())
+        if not name or self._refused("GET"):
             return
         found = self.held.kept.get(name)
         if found is None:
@@ -94,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, found.data, **_headers(found))
 
     def do_HEAD(self) -> None:
+        if self._refused("HEAD"):
+            return
         found = self.held.kept.get(self._name())
         if found is None:
             self._answer(404)
@@ -101,16 +110,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, found.data, **_headers(found))
 
     def do_DELETE(self) -> None:
+        if self._refused("DELETE"):
+            return
         self.held.kept.pop(self._name(), None)
         self._answer(204)
 
     def do_POST(self) -> None:
         text = self._body().decode()
+        if self._refused("DELETE"):
+            return
         names = [part.split("</Key>")[0] for part in text.split("<Key>")[1:]]
         for name in names:
             self.held.kept.pop(name, None)
         gone = "".join(f"<Deleted><Key>{escape(name)}</Key></Deleted>" for name in names)
         self._answer(200, f"<DeleteResult>{gone}</DeleteResult>".encode())
+
+    def _refused(self, what: str) -> bool:
+        """Answer with what the bucket says instead of this, if anything."""
+        while self.held.hangs:
+            time.sleep(0.02)
+        status = self.held.refuses.get(what)
+        if status is None:
+            return False
+        code = {403: "AccessDenied", 404: "NoSuchBucket"}.get(status, "InternalError")
+        self._answer(status, f"<Error><Code>{code}</Code></Error>".encode())
+        return True
 
     def _name(self) -> str:
         signed = self.headers.get("Authorization", "")
