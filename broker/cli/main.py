@@ -19,6 +19,7 @@ COMMANDS = (
     LazyCommand("topics", "What should be, what is, what would change.", _RUN),
     LazyCommand("send", "Send prompts: a text, a JSONL or CSV file, or standard input.", _ASK),
     LazyCommand("watch", "Show completions as they come.", _ASK),
+    LazyCommand("status", "Where a prompt is, and when it should be done.", _ASK),
     LazyCommand("cancel", "End prompts: what waits, and what is being answered.", _ASK),
     LazyCommand("trace", "Tell one prompt's whole story, from the topics alone.", _ASK),
     LazyCommand("explain", "Say why a prompt went where it went, or where one would go.", _ASK),
