@@ -177,7 +177,7 @@ class Answering:
                 self._move(self._leaving.while_held_up(dispatcher.waiting_in, now), now)
                 return
             room -= 1
-            self._backlog.started(job.lane)
+            self._backlog.started(job)
             if not self._may_call(job, now):
                 ticket.unheard()
                 continue
@@ -208,7 +208,7 @@ class Answering:
         """Hand over what need not wait here, as far as there is room."""
         for job, move in moves:
             self._dispatcher.remove(job)
-            self._backlog.started(job.lane)
+            self._backlog.started(job)
             self._end(job, move, now)
             if self._room() <= 0:
                 return
@@ -224,7 +224,7 @@ class Answering:
         self._allowance.ended(job, time.time(), called=task.cancelled() or error is not None)
         if job.state is JobState.GONE or (task.cancelled() and not job.cancelled):
             job.state = JobState.GONE
-            self._backlog.ended(job.lane, job.size)
+            self._backlog.ended(job)
         elif task.cancelled():
             self._end(job, self._attempts.cancelled(job), time.time())
         elif error is not None:
@@ -249,11 +249,11 @@ class Answering:
         """Carry out the end of an attempt, or of a wait; the job holds no slot."""
         if isinstance(end, Rest):
             self._dispatcher.rest(job, end.until)
-            self._backlog.rests(job.lane)
+            self._backlog.rests(job)
             return
         self._release(job)
         self._units.append(self._settling.ended(job, end, now))
 
     def _release(self, job: Job) -> None:
         job.state = JobState.SETTLED
-        self._backlog.ended(job.lane, job.size)
+        self._backlog.ended(job)

@@ -24,6 +24,7 @@ from workers.lag import lag_by_lane
 
 POLL_S: Final = 0.02
 MOST_A_POLL: Final = 500
+_FEWEST_A_POLL: Final = 10
 _FENCE_EVERY_S: Final = 0.1
 _LAG_EVERY_S: Final = 0.5
 _SILENT_S: Final = 30.0
@@ -61,6 +62,7 @@ class Intake:
         self._beat = time.monotonic()
         self._fenced_at = self._lagged_at = 0.0
         self._lag: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        self._most = _FEWEST_A_POLL
 
     @property
     def joined(self) -> bool:
@@ -138,7 +140,7 @@ class Intake:
         if first is not None:
             # It belongs to the assignment of now; reading on may serve a rebalance.
             arrivals = self._read([first])
-            arrivals += self._read(consumer.consume(MOST_A_POLL - 1, 0.0))
+            arrivals += self._read(consumer.consume(self._most, 0.0))
             if arrivals:
                 self._hooks.arrived(arrivals)
         if now - self._fenced_at >= _FENCE_EVERY_S:
@@ -170,7 +172,7 @@ class Intake:
             if epoch is None or not book.delivered((topic, partition), message.offset()):
                 continue
             came = arrival(message, epoch, self._lane_of[partition])
-            backlog.came(came.lane, came.size)
+            backlog.came(came)
             arrivals.append(came)
         return arrivals
 
@@ -203,19 +205,23 @@ class Intake:
 
     def _pause_or_resume(self) -> None:
         pause, resume = [], []
-        assignment = self._assignment
+        assignment, most = self._assignment, MOST_A_POLL
         for partition in assignment.epochs:
             paused = partition in assignment.paused
             lane = self._lane_of[partition]
             wanted = (
                 self._resting
-                or self._backlog.is_full(lane, paused=paused)
+                or self._backlog.is_full(lane, partition, paused=paused)
                 or self._book.wants_pause((self._topic, partition), paused=paused)
             )
+            if not wanted:
+                # Or what one partition has ready would fill the lane before it can be paused.
+                most = min(most, self._backlog.free(lane) // 2)
             if wanted and not paused:
                 pause.append(partition)
             elif paused and not wanted:
                 resume.append(partition)
+        self._most = max(most, _FEWEST_A_POLL)
         if pause:
             self._consumer.pause([TopicPartition(self._topic, each) for each in pause])
             assignment.paused.update(pause)

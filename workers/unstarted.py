@@ -1,5 +1,6 @@
 """What ends in a worker without a call of its own: deadlines, cancels, records that are no work."""
 
+import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 
@@ -37,11 +38,12 @@ class Unstarted:
 
     def arrived(self, batch: Sequence[Arrival]) -> None:
         """Take in what was read."""
+        now = time.time()
         for item in batch:
             if isinstance(item, UnreadableWork):
                 self._bad.append(item)
                 continue
-            self._dispatcher.add(item)
+            self._dispatcher.add(item, now)
             if self.is_cancelled(item):
                 self._cancelled.append(item)
 
@@ -65,8 +67,8 @@ class Unstarted:
         gone += (record for record in self._bad if record.place.partition in partitions)
         self._bad = deque(r for r in self._bad if r.place.partition not in partitions)
         for each in gone:
-            self._backlog.started(each.lane)
-            self._backlog.ended(each.lane, each.size)
+            self._backlog.started(each)
+            self._backlog.ended(each)
 
     def ends(self, now: float, room: int) -> Iterator[Unit]:
         """The units of what ends without a call, no more than there is room for."""
@@ -80,13 +82,13 @@ class Unstarted:
                 room -= 1
         while self._bad and room > 0:
             record = self._bad.popleft()
-            self._backlog.started(record.lane)
-            self._backlog.ended(record.lane, record.size)
+            self._backlog.started(record)
+            self._backlog.ended(record)
             yield self._settling.unreadable(record)
             room -= 1
 
     def _ended(self, job: Job, end: Finish, now: float) -> Unit:
         job.state = JobState.SETTLED
-        self._backlog.started(job.lane)
-        self._backlog.ended(job.lane, job.size)
+        self._backlog.started(job)
+        self._backlog.ended(job)
         return self._settling.ended(job, end, now)

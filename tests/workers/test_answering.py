@@ -111,7 +111,7 @@ class Running:
                 one: Arrival = UnreadableWork(place, lane, 9, b"k", b"{", (), "bad", "Bad.")
             else:
                 one = job(given, partition=partition, offset=offset, epoch=self.epoch)
-            self.made.backlog.came(lane, one.size)
+            self.made.backlog.came(one)
             batch.append(one)
         self.answering.arrived(batch)
         return batch

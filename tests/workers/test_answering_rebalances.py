@@ -82,7 +82,7 @@ class Topic:
             if self.broker.book.delivered(place, offset):
                 given = self.log[partition][offset]
                 one = job(given, partition=partition, offset=offset, epoch=epoch)
-                self.worker.made.backlog.came(one.lane, one.size)
+                self.worker.made.backlog.came(one)
                 yield one
         self.at[partition] = len(self.log[partition])
 

@@ -123,7 +123,7 @@ class Member:
     def all_started(self) -> None:
         """As if everything that waits had been called."""
         for one in self.arrived[self.started :]:
-            self.backlog.started(one.lane)
+            self.backlog.started(one)
             self.started += 1
 
     def places(self) -> list[tuple[int, int]]:
@@ -263,14 +263,36 @@ def test_a_full_lane_is_paused_and_the_others_are_read_on(topic: Topic, join: Jo
     member = join("m-0", most=10)
     member.has(ALL)
     topic.write(*[9] * 30)  # heavy
-    eventually(lambda: member.backlog.is_full("heavy", paused=False))
+    eventually(lambda: member.backlog.is_full("heavy", 9, paused=False))
     eventually(lambda: member.intake._assignment.paused >= set(PLAN.partitions["heavy"]))  # noqa: SLF001 - what it paused
     before = len(member.arrived)
     topic.write(0, 9)
     eventually(lambda: (0, 0) in member.places())
     assert len(member.arrived) == before + 1
-    member.all_started()
-    eventually(lambda: (9, 30) in member.places())
+
+    def last_is_read() -> bool:
+        member.all_started()
+        return (9, 30) in member.places()
+
+    eventually(last_is_read)
+
+
+def test_a_partition_that_one_tenant_floods_pauses_alone(topic: Topic, join: Join) -> None:
+    member = join("m-0", most=250)  # a hundred light ones
+    member.has(ALL)
+    topic.write(*[0] * 500)
+    eventually(lambda: 0 in member.intake._assignment.paused)  # noqa: SLF001 - what it paused
+    assert member.backlog.waiting("light") < 100
+    topic.write(1, 2, 1, 2)
+    eventually(lambda: {(1, 1), (2, 1)} <= set(member.places()))
+    assert len(member.places()) < 104
+
+    def all_read() -> bool:
+        member.all_started()
+        return len(member.places()) == 504
+
+    eventually(all_read)
+    assert len(set(member.places())) == 504
 
 
 def test_a_second_process_in_the_same_slot_puts_the_first_out_with_a_word(
