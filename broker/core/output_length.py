@@ -140,7 +140,8 @@ class OutputLengths:
             self._tenants.move_to_end(series)
         groups = groups_of(input_tokens, own_maximum)
         found = self._recalled(series, groups, prior, now)
-        if own_maximum is None or found.tokens <= own_maximum:
+        # Within a bucket lengths are not told apart: one in the maximum's may well be the maximum.
+        if own_maximum is None or bucket_of(found.tokens) < bucket_of(own_maximum):
             return found
         return replace(found, tokens=own_maximum)
 

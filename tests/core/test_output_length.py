@@ -102,7 +102,7 @@ def test_the_requests_own_maximum_is_the_most_and_a_class_of_its_own() -> None:
     assert ask(known, own=100) == Expectation(100, "prior", 0), "no such answer was seen"
     assert ask(known, own=2_000).tokens < 13
     teach(known, [90] * 50, own_maximum=100)
-    assert ask(known, own=80).tokens == 80
+    assert ask(known, own=70).tokens == 70
     assert ask(known).tokens > 400
 
 
@@ -244,3 +244,9 @@ def test_joined_entries_keep_the_mass_of_their_group_where_it_has_more_than_one(
     assert joined.entries <= 12
     for group in range(6):
         assert joined.of(group)[2] <= whole.of(group)[2] * 1.001
+
+
+def test_answers_that_use_their_whole_maximum_are_expected_to_again() -> None:
+    known = lengths()
+    teach(known, [2_000] * 100, own_maximum=2_000)
+    assert ask(known, own=2_000).tokens == 2_000
