@@ -6,9 +6,11 @@ from typing import Protocol
 
 from broker.core.breaker import Breaker
 from broker.core.call_costs import spent_by
+from broker.core.output_length import Answered
 from broker.core.prices import UNKNOWN
 from broker.core.retries import Action, Failure, RetryRules, named, next_step
 from broker.core.routing import Decision
+from broker.core.weighing import answers_asked
 from broker.records.completion import Status
 from broker.settings import Settings
 from broker.settings.prices import prices_of
@@ -64,8 +66,9 @@ class Attempted:
         allowance: Allowance,
         rules: RetryRules,
         chance: Callable[[], float],
+        learn: Callable[[Answered], None] | None,
     ) -> None:
-        self._provider = provider
+        self._learn = learn
         self._prices = prices_of(settings, provider)
         self._parts = _Parts(breaker, mover, allowance, rules)
         self._chance = chance
@@ -88,6 +91,21 @@ class Attempted:
             return self._failed(call, now)
         call.ticket.succeeded(now)
         tokens = result.usage.output_tokens
+        if self._learn is not None and work.kind == "chat" and tokens is not None:
+            own, recorded = call.asked.own_maximum, call.asked.output_tokens
+            self._learn(
+                Answered(
+                    work.tenant,
+                    work.model,
+                    work.kind,
+                    work.input_tokens,
+                    tokens,
+                    now,
+                    own_maximum=own,
+                    cut=own is not None and recorded is not None and recorded > own,
+                    answers=answers_asked(work.fields),
+                )
+            )
         self.tallies.recent.answered(result.first_token_s, tokens, now)
         self.tallies.speed.measured(job.lane, work.weight, result.seconds)
         self.tallies.expected.answered(job, result.seconds, tokens, now)

@@ -1,6 +1,5 @@
 """The classifier in virtual time: the real weighing, door and routing, without records."""
 
-from broker.classifier.door import Door, OpenDoor
 from broker.classifier.router import Router
 from broker.classifier.rules import Rules, rules_of
 from broker.classifier.tokens import How
@@ -14,7 +13,9 @@ from broker.records.incoming import Source
 from broker.records.work import RouteStep, Work
 from broker.settings import Settings
 from broker.simulate.asked import Asked
+from broker.simulate.learned import Learned
 from broker.simulate.reports import Board
+from broker.simulate.tenants import SimulatedTenants
 
 
 class GivenTokens:
@@ -36,9 +37,11 @@ class SimulatedClassifier:
         self._board = board
         self._view = ProviderView(now)
         self._tokens = GivenTokens()
-        self._weigher = Weigher(rules, self._tokens)
+        self.learned = Learned(settings, rules, now)
+        self._weigher = Weigher(rules, self._tokens, self.learned.lengths, self.learned.thresholds)
         self._router = Router(rules, self._view)
-        self._door: Door = OpenDoor()
+        self.tenants = SimulatedTenants(settings)
+        self._door = self.tenants.door
 
     def route(self, asked: Asked, number: int, now: float) -> Work | Failure:
         """The work record of one prompt, or how it ends here. `number` names it in its source."""
@@ -78,6 +81,7 @@ class SimulatedClassifier:
             metadata={},
             weighed=weighed.words,
             not_before=admitted.not_before,
+            charged=admitted.charged,
         )
 
 

@@ -15,17 +15,18 @@ from typing import Any, Final
 
 from broker.core.retries import Transport, verdict
 from broker.records.calls import CallEvent
-from broker.simulate.line_fit import Row, fit_line, quantiles, value
+from broker.simulate.line_fit import Row, fit_line, quantiles, share_at, value
 
 IN_A_ROW: Final = 8
 """So many failures that speak of the provider's health, with no answer between, are an outage."""
 MOST_OUTAGES: Final = 50
 """The longest; what else failed together counts as chance."""
-FEWEST: Final = 8
-"""Fewer answers make no line, only a middle."""
+FEWEST: Final = 20
+"""Fewer answers make no line of their own: they stretch the one of all providers together."""
 MOST: Final = 20_000
 """So many answers of a model are looked at, evenly taken."""
 STEPS: Final = 100
+LEAST_S: Final = 1e-6
 _BIN: Final = 25
 _CROWDED: Final = 1.3
 _OURS: Final = frozenset({"given_up", "internal", "deadline_passed"})
@@ -62,6 +63,8 @@ class ProviderFit:
     slots: int | None
     failures: tuple[FailureFit, ...]
     outages: tuple[tuple[float, float], ...]
+    luck: Mapping[str, float] = field(repr=False, default_factory=dict)
+    """Of each prompt that was answered here: the share of calls that had it no worse."""
 
     def as_json(self) -> dict[str, Any]:
         """For people and programs that want to see what is replayed."""
@@ -113,11 +116,13 @@ def fit_providers(events: Iterable[CallEvent]) -> dict[str, ProviderFit]:
     for event in events:
         if event.event == "ended" and event.ms is not None and event.code not in _OURS:
             by_provider.setdefault(event.provider, []).append(event)
-    return {name: _fitted(found) for name, found in sorted(by_provider.items())}
+    calls = {name: _with_others(found) for name, found in sorted(by_provider.items())}
+    everyone = [one for found in calls.values() for one in found if one.answered]
+    usual = _line(everyone) if everyone else (0.0, 0.0, 0.0)
+    return {name: _fitted(found, usual) for name, found in calls.items()}
 
 
-def _fitted(events: Sequence[CallEvent]) -> ProviderFit:
-    calls = _with_others(events)
+def _fitted(calls: Sequence[_Call], usual: Row) -> ProviderFit:
     outages = _outages(calls)
     healthy = [one for one in calls if not any(a <= one.began < b for a, b in outages)]
     answers = [one for one in healthy if one.answered]
@@ -126,13 +131,14 @@ def _fitted(events: Sequence[CallEvent]) -> ProviderFit:
     by_model: dict[str, list[_Call]] = {}
     for one in alone:
         by_model.setdefault(one.event.model, []).append(one)
-    return ProviderFit(
-        calls=len(calls),
-        models={name: _model(found) for name, found in sorted(by_model.items())},
-        slots=slots,
-        failures=_failures(healthy),
-        outages=outages,
-    )
+    models = {name: _model(found, usual) for name, found in sorted(by_model.items())}
+    luck = {}
+    for one in answers:
+        fit = models.get(one.event.model)
+        if fit is not None:
+            factor = one.seconds / max(value(fit.line, one.row), LEAST_S)
+            luck[one.event.id] = share_at(fit.factors, factor)
+    return ProviderFit(len(calls), models, slots, _failures(healthy), outages, luck)
 
 
 def _with_others(events: Sequence[CallEvent]) -> list[_Call]:
@@ -180,7 +186,7 @@ def _slots(answers: Sequence[_Call]) -> int | None:
     crowded = []
     for start in range(0, len(ordered) - _BIN + 1, _BIN):
         part = ordered[start : start + _BIN]
-        ratio = median(one.seconds / max(value(line, one.row), 1e-6) for one in part)
+        ratio = median(one.seconds / max(value(line, one.row), LEAST_S) for one in part)
         if ratio > _CROWDED:
             crowded.append(part[_BIN // 2].at_once / ratio)
     if len(crowded) < 2:  # noqa: PLR2004 - one is chance
@@ -188,12 +194,21 @@ def _slots(answers: Sequence[_Call]) -> int | None:
     return max(1, round(median(crowded)))
 
 
-def _model(calls: Sequence[_Call]) -> ModelFit:
-    step = max(1, len(calls) // MOST)
-    taken = calls[::step]
-    rows, seconds = [one.row for one in taken], [one.seconds for one in taken]
-    line = (median(seconds), 0.0, 0.0) if len(taken) < FEWEST else fit_line(rows, seconds)
-    factors = [took / max(value(line, row), 1e-6) for row, took in zip(rows, seconds, strict=True)]
+def _line(calls: Sequence[_Call]) -> Row:
+    """Through so many of these that more would say nothing new."""
+    taken = calls[:: max(1, len(calls) // MOST)]
+    if len(taken) < FEWEST:
+        return median(one.seconds for one in taken), 0.0, 0.0
+    return fit_line([one.row for one in taken], [one.seconds for one in taken])
+
+
+def _model(calls: Sequence[_Call], usual: Row) -> ModelFit:
+    if len(calls) < FEWEST:
+        longer = median(one.seconds / max(value(usual, one.row), LEAST_S) for one in calls)
+        line = (usual[0] * longer, usual[1] * longer, usual[2] * longer)
+    else:
+        line = _line(calls)
+    factors = [one.seconds / max(value(line, one.row), LEAST_S) for one in calls]
     return ModelFit(len(calls), line, quantiles(factors, STEPS))
 
 

@@ -24,10 +24,15 @@ _OK: Final = 200
 
 
 class FittedLaw:
-    """The law of one fitted provider; `seed` is that of the replay."""
+    """The law of one fitted provider; `seed` is that of the replay.
 
-    def __init__(self, name: str, fit: ProviderFit, seed: int) -> None:
+    A prompt whose answer was slow or quick in the log is so again, by as much as that is worth
+    here: `luck` has the share of calls that had it no worse. Others draw theirs.
+    """
+
+    def __init__(self, name: str, fit: ProviderFit, luck: Mapping[str, float], seed: int) -> None:
         self._name = name
+        self._luck = luck
         self._seed = seed
         self._models = fit.models
         self._any = max(fit.models.values(), key=lambda one: one.answers, default=None)
@@ -40,10 +45,12 @@ class FittedLaw:
     def served(self, asked: Asked, number: int, now: float) -> Served:
         """As a call of this length was, with the luck of this one."""
         del now
-        luck, factor = draw(self._seed, self._name, asked.prompt.id, number)[:2]
+        identity = asked.prompt.id
+        fault, factor = draw(self._seed, self._name, identity, number)[:2]
         for upper, result in self._failures:
-            if luck < upper:
+            if fault < upper:
                 return Served(0, result.seconds, result.seconds, failure=result)
+        factor = self._luck.get(identity, factor)
         fit = self._models.get(asked.prompt.model, self._any)
         if fit is None:
             return Served(0, 0.0, 0.0, failure=_NEVER_ANSWERED)
@@ -77,6 +84,7 @@ _NEVER_ANSWERED: Final = CallResult(1.0, status=503)
 def fitted_clouds(fits: Mapping[str, ProviderFit], settings: Settings, seed: int) -> MakeCloud:
     """Fitted providers; one that was never called behaves as `[simulator]` says of it."""
     simulated = simulated_clouds(settings)
+    luck = {identity: share for fit in fits.values() for identity, share in fit.luck.items()}
 
     def make(provider: str, events: Events, delays: Delays) -> Cloud:
         fit = fits.get(provider)
@@ -90,7 +98,7 @@ def fitted_clouds(fits: Mapping[str, ProviderFit], settings: Settings, seed: int
         faults = FaultSettings(outages=(*own.faults.outages, *seen), outage_as=own.faults.outage_as)
         return Cloud(
             events,
-            FittedLaw(provider, fit, seed),
+            FittedLaw(provider, fit, luck, seed),
             Capacity(fit.slots, _LONG_QUEUE),
             FaultPlan(faults, events.now),
             settings.provider(provider),

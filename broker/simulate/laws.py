@@ -43,9 +43,9 @@ class SimulatedLaw:
 
     def _tokens(self, asked: Asked, length: float) -> int:
         """The answer's: as it was recorded, or as the simulator would make it."""
-        if asked.output_tokens is not None:
-            return asked.output_tokens
         settings, most = self._settings, asked.own_maximum
+        if asked.output_tokens is not None:
+            return asked.output_tokens if most is None else min(most, asked.output_tokens)
         if most is not None:
             return min(most, LONGEST_ANSWER)
         return answer_length(settings.answer_tokens, settings.answer_spread, LONGEST_ANSWER, length)

@@ -1,5 +1,6 @@
 """A straight line through measured times, by relative error, no coefficient below zero. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from math import ceil
 from typing import Final
@@ -45,6 +46,16 @@ def between(marks: Sequence[float], share: float) -> float:
     if below >= len(marks) - 1:
         return marks[-1]
     return marks[below] + (place - below) * (marks[below + 1] - marks[below])
+
+
+def share_at(marks: Sequence[float], mark: float) -> float:
+    """The other way round: at which share of `quantiles` this value is."""
+    above = bisect_left(marks, mark)
+    if above in {0, len(marks)}:
+        return min(1.0, above / (len(marks) - 1))
+    low, high = marks[above - 1], marks[above]
+    part = (mark - low) / (high - low) if high > low else 0.0
+    return (above - 1 + part) / (len(marks) - 1)
 
 
 def _not_negative(rows: Sequence[Row], seconds: Sequence[float], weights: Sequence[float]) -> Row:

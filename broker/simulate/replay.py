@@ -6,6 +6,8 @@ from math import nan
 from random import Random
 from typing import Final, Protocol
 
+from broker.classifier.learning import Begun
+from broker.core.output_length import Answered
 from broker.core.routing import Decision
 from broker.records.completion import Failure, Status
 from broker.records.providers import ProviderState
@@ -76,6 +78,8 @@ class Replay:
                 reports=self._board.reports,
                 chance=chance,
                 tell=self,
+                learn=self._journal,
+                learned=self._classifier.learned,
             )
             for provider in settings.providers
         }
@@ -129,6 +133,12 @@ class Replay:
         outcome.estimated |= cost.estimated
         outcome.calls[number] = job.calls
         outcome.moves[number] = job.work.moves
+        charged = job.work.charged
+        if charged is not None:
+            used = job.work.input_tokens + end.output_tokens if job.calls else 0
+            self._classifier.tenants.ended(
+                job.work.tenant, charged, used, cost.usd if job.calls else 0.0
+            )
         self._one_less()
 
     def moved(self, provider: str, job: Job, asked: Asked, to: Decision) -> None:
@@ -152,6 +162,11 @@ class Replay:
         events = self._events
         worker.reporter.look(events.now)
         events.at(events.now + worker.reporter.every_s, self._look, worker)
+
+    def _journal(self, told: Answered | Begun) -> None:
+        """A line of the journal, which the classifier reads a little later."""
+        hear = self._classifier.learned.hear
+        self._events.at(self._events.now + self._delays.report_s, hear, told)
 
     def _publish(self, state: ProviderState) -> None:
         self._events.at(self._events.now + self._delays.report_s, self._board.hear, state)

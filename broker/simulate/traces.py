@@ -40,6 +40,8 @@ _COLUMNS: Final[Mapping[str, str]] = {
 _NEEDED: Final = ("at", "input", "output")
 _OURS: Final = ("at_s", "input_tokens", "output_tokens")
 _MOST: Final = 1e12
+_SIMULATED: Final = "simulated_output_tokens"
+"""How a prompt of a replay tells the simulator alone how long its answer is."""
 _PAUSE_S: Final = 0.1
 """Between the last prompt of a trace and its first one when it begins again."""
 _EQUIVALENTS: Final = Equivalents()
@@ -175,6 +177,8 @@ def _prompts(path: Path, catalog: Catalog, counter: Callable[[], CountTokens]) -
             else:
                 tokens = int(_number(ours["input_tokens"], path, one.line))
             output = ours["output_tokens"]
+            if output is None:
+                output = one.fields.get(_SIMULATED)
             yield asked_of(
                 prompt, tokens, None if output is None else int(_number(output, path, one.line))
             )

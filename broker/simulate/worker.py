@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, isfinite
 from typing import Final
 
+from broker.classifier.learning import Begun
 from broker.core.breaker import Breaker, BreakerRules
+from broker.core.output_length import Answered
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
 from broker.core.slots import SlotRules
@@ -21,6 +23,7 @@ from broker.simulate.asked import Asked
 from broker.simulate.attempts import Attempted, Ended, Followed
 from broker.simulate.clouds import Call, Cloud
 from broker.simulate.events import Events
+from broker.simulate.learned import Learned
 from broker.simulate.reports import Reporter
 from workers.dispatch import Dispatcher
 from workers.ends import Move, Rest
@@ -50,6 +53,8 @@ class SimulatedWorker:
         reports: Reports,
         chance: Callable[[], float],
         tell: Ended,
+        learn: Callable[[Answered | Begun], None],
+        learned: Learned,
     ) -> None:
         given, bounds, now = settings.provider(provider), settings.worker, events.now
         self.provider = provider
@@ -84,7 +89,9 @@ class SimulatedWorker:
                 table=adapter_for(given).retries,
             ),
             chance=chance,
+            learn=learn if learned.wants_ends else None,
         )
+        self._begun = learn if learned.wants_starts else None
         self._leaving = Leaving(self._attempted.here, chance)
         self.reporter = Reporter(
             provider, self.dispatcher, self._breaker, self._attempted.tallies, self._allowance
@@ -136,6 +143,8 @@ class SimulatedWorker:
         job.calls_here += 1
         if job.first_call_at is None:
             job.first_call_at = now
+            if self._begun is not None:
+                self._begun(Begun(job.work.weight, job.lane, now))
         self._attempted.tallies.expected.began(job, now)
         self._cloud.begin(Call(job, self._asked[job], ticket, job.calls, now))
 
