@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from broker.core.call_costs import EndedCall
-from broker.core.retries import Transport
+from broker.core.retries import RetryTable, Transport
 from broker.records.usage import Usage
 from broker.records.work import Work
 from broker.settings.providers import ServedModel
@@ -130,6 +130,11 @@ class ProviderClient:
             skip_auto_headers=("Accept-Encoding",),
             timeout=self._timeout,
         )
+
+    @property
+    def retries(self) -> RetryTable:
+        """What follows this provider's failures, as its dialect says."""
+        return self._adapter.retries
 
     def provider_model(self, alias: str) -> str | None:
         """The provider's own name of a model; None when it does not serve it."""

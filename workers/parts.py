@@ -11,7 +11,6 @@ from broker.core.cancels import Cancels
 from broker.core.retries import RetryRules
 from broker.core.retry_budget import RetryBudget
 from broker.core.slots import SlotRules
-from broker.log.call_journal import CallJournal
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import Shapes
 from broker.log.units import Unit
@@ -37,7 +36,7 @@ from workers.hedging import Hedging
 from workers.inputs import Inputs
 from workers.job import Job, UnreadableWork
 from workers.moving import Mover
-from workers.noting import Notes
+from workers.noting import Journal, Notes
 from workers.providers.registry import adapter_for
 from workers.quota_keeping import Allowance
 from workers.streaming import Publisher, Streams
@@ -109,7 +108,7 @@ def build_worker(
     shapes: Shapes,
     *,
     worker: str,
-    journal: CallJournal,
+    journal: Journal,
     publisher: Publisher,
     committer: Committer,
     metrics: WorkerMetrics,
@@ -138,10 +137,11 @@ def build_worker(
     streams = Streams(publisher, provider, bounds.chunk_every_ms / 1000, tallies)
     notes = Notes(provider, journal, bounds.journal_before_call, streams, endings, tallies)
     dispatcher = Dispatcher(
-        SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
+        SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light),
+        settings.tenant_terms().share_of,
     )
     allowance = Allowance(worker, given, dispatcher, time.time())
-    budget, table = RetryBudget(bounds.retry_budget), adapter_for(given).retries
+    budget, table = RetryBudget(bounds.retry_budget), client.retries
     hedge_after = None if bounds.hedge_after_ms is None else bounds.hedge_after_ms / 1000
     attempts = Attempts(
         provider=provider,
