@@ -59,6 +59,14 @@ class Worker:
     dispatcher: Dispatcher
     streams: Streams
 
+    def take(self, settings: Settings) -> None:
+        """Other settings are in force, as far as they may change while it runs.
+
+        Any thread may say so. Raises UsageError when they cannot be.
+        """
+        self.attempts.mover.use(route_terms(settings))
+        self.dispatcher.use(settings.tenant_terms().share_of)
+
     def without_answer(self, unit: Unit) -> Unit:
         """The unit that ends a record of which something is too large for the broker.
 

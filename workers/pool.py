@@ -31,6 +31,7 @@ from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import WorkerMetrics
 from broker.telemetry.open_files import allow_connections
 from broker.telemetry.ops_server import OpsServer
+from broker.telemetry.settings_watch import SettingsWatch
 from workers.assignment import Hooks
 from workers.fence import CachedFence
 from workers.intake import Intake
@@ -94,12 +95,15 @@ class WorkerProcess:
         )
         self._writer, self._worker, self._states = writer, worker, states
         self._cancels = cancels
+        watch = SettingsWatch(self._settings, self._metrics.settings_reloads)
+        watch.subscribe(worker.take)
         self._intake = self._make_intake(shapes.partitions[self._names.work(self._provider)])
         ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
         port = await ops.start(self._settings.ops.host, self._settings.ops.port)
         self._log.info("ops_listening", host=self._settings.ops.host, port=port)
         states.start()
         cancels.start()
+        watch.start()
         writer.start()
         try:
             # What was cancelled while nobody worked here must not begin.
@@ -116,6 +120,7 @@ class WorkerProcess:
             await producer.close(CLOSE_S)
             await self._loop.run_in_executor(None, states.close)
             await self._loop.run_in_executor(None, cancels.close)
+            await self._loop.run_in_executor(None, watch.close)
             await worker.client.close()
             await ops.stop()
         self._life.raise_failure()
@@ -203,8 +208,9 @@ class WorkerProcess:
         worker = self._worker
         while True:
             attempts = worker.attempts
-            breaker = attempts.breaker.state(time.time())
-            attempts.tallies.stands(worker.dispatcher, breaker, self._writer.pending)
+            now = time.time()
+            breaker = attempts.breaker.state(now)
+            attempts.tallies.stands(worker.dispatcher, breaker, self._writer.pending, now)
             worker.answering.pump()
             await asyncio.sleep(BEAT_S)
 

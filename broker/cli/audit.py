@@ -71,6 +71,8 @@ def show(result: "AuditResult", out: "Console") -> None:
         summary.add_row(label, f"[bold red]{count:,}[/]" if bad else f"{count:,}")
     for status, count in counts["statuses"].items():
         summary.add_row(f"  of the completed {status}", f"{count:,}")
+    for code, count in counts["choices"].items():
+        summary.add_row(f"  providers chosen as {code}", f"{count:,}")
     summary.add_row("cost, USD", dollars(counts["cost_usd"]))
     summary.add_row("  of it for repeats", dollars(counts["repeats_cost_usd"]))
     out.print(summary)

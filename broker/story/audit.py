@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from broker.core.dedupe import home_partition
 from broker.core.lanes import LANES
+from broker.core.route_reasons import Reason
 from broker.story.asked import Asked
 from broker.story.audit_costs import Costs
 from broker.story.latencies import Latencies
@@ -26,6 +27,7 @@ SETTLE_S: Final = 5.0
 _ROUNDING_S: Final = 0.002
 """Times in completions are whole milliseconds."""
 _MOST_ATTEMPTS: Final = 63
+_CODES: Final = frozenset(map(str, Reason))
 _LANE: Final = {lane: number for number, lane in enumerate(LANES)}
 
 
@@ -71,6 +73,7 @@ class Audit:
         self._calls = self._repeated = self._moves = 0
         self._again: Counter[tuple[int, int]] = Counter()
         self._statuses: Counter[str] = Counter()
+        self._routes: Counter[str] = Counter()
         self._providers: defaultdict[str, Tally] = defaultdict(Tally)
         self._lanes: defaultdict[str, Tally] = defaultdict(Tally)
         self._costs = Costs(self.ledger)
@@ -148,6 +151,9 @@ class Audit:
         books.lane[row] = _LANE.get(line.lane, NO_LANE)  # type: ignore[call-overload]  # any text may be asked for
         if not done:
             books.waits[row] = 1
+        code = line.route[-1].code if line.route else ""
+        # A code of another program's records, or of none, is no word of the closed list.
+        self._routes[code if code in _CODES else "unknown"] += 1
         if len(line.route) > 1:
             self._moves += 1
             self._providers[line.route[-1].provider].moves_in += 1
@@ -231,6 +237,7 @@ class Audit:
             "repeated_calls": self._repeated,
             "calls_without_end": endless,
             "moves": self._moves,
+            "choices": dict(self._routes.most_common()),
             **self._costs.as_json(),
             "statuses": dict(self._statuses.most_common()),
             "providers": {name: one.as_json() for name, one in sorted(self._providers.items())},

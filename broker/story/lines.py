@@ -32,6 +32,7 @@ class Step(msgspec.Struct):
     """Of one step of a route."""
 
     provider: str
+    code: str = ""
 
 
 class WorkLine(msgspec.Struct):

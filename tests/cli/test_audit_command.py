@@ -13,8 +13,15 @@ from tests.story.seeding import Seeder, call_of, completion_of, small, step, wor
 
 KEYS = [
     *("accepted", "duplicate_inputs", "completed", "pending", "lost", "duplicates"),
-    *("dead_lettered", "calls", "repeated_calls", "calls_without_end", "moves", "cost_usd"),
-    *("cost_estimated", "repeats_cost_usd", "calls_of_unknown_cost", "statuses", "providers"),
+    *("dead_lettered", "calls", "repeated_calls", "calls_without_end", "moves", "choices"),
+    *(
+        "cost_usd",
+        "cost_estimated",
+        "repeats_cost_usd",
+        "calls_of_unknown_cost",
+        "statuses",
+        "providers",
+    ),
     *("lanes", "latency_ms"),
 ]
 KEYS_OF_ONE = ["completed", "calls", "moves_in", "moves_out", "cost_usd", "latency_ms"]

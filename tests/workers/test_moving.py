@@ -3,7 +3,9 @@
 import time
 from collections.abc import Mapping, Sequence
 
+from broker.core.constraints import Constraint
 from broker.core.lanes import LANES
+from broker.core.policies import Policy
 from broker.core.route_terms import RouteTerms
 from broker.core.routing import Decision, NoDecision, NoReason, Reason, RoutingRules
 from broker.records.prompt import Catalog, Offer
@@ -100,3 +102,17 @@ def test_the_last_resort_is_a_choice_but_not_an_able_one() -> None:
     assert isinstance(chosen, Decision)
     assert chosen.reason is Reason.SILENT
     assert not is_able(chosen)
+
+
+def test_new_terms_hold_from_the_next_choice_on() -> None:
+    made = mover({})
+    first = made.choose(job(), "failed", time.time())
+    assert isinstance(first, Decision)
+    assert first.provider == "google"
+    catalog = Catalog({MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS})
+    rules = RoutingRules(dict.fromkeys(LANES, 1.0))
+    only = Policy(allowed=Constraint(providers=frozenset({"coreweave"})))
+    made.use(RouteTerms(catalog, rules, only))
+    second = made.choose(job(), "failed", time.time())
+    assert isinstance(second, Decision)
+    assert second.provider == "coreweave"
