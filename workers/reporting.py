@@ -106,6 +106,11 @@ class Reporting:
             quota_claimed=subject.allowance.share.claimed,
             stopped="spent" if breaker.is_spent else None,
             waiting_weight_by_lane={lane: round(weights[lane]) for lane in LANES},
+            oldest_wait_s={
+                lane: round(waits, 3)
+                for lane, waits in dispatcher.oldest_wait(now).items()
+                if waits
+            },
             calls_take=expected.lines(),
             late_by_lane=expected.late(now),
             back_at=breaker.closed_at,

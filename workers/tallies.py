@@ -132,11 +132,14 @@ class Tallies:
         """A work record that is none."""
         self._metrics.bad_work.inc()
 
-    def stands(self, dispatcher: Dispatcher, breaker: BreakerState, pending: int) -> None:
-        """How things stand, for the gauges; called now and then."""
+    def stands(
+        self, dispatcher: Dispatcher, breaker: BreakerState, pending: int, now: float
+    ) -> None:
+        """How things stand at `now`, for the gauges; called now and then."""
         metrics = self._metrics
-        running = dispatcher.running
+        running, oldest = dispatcher.running, dispatcher.oldest_wait(now)
         for lane in LANES:
+            self._child(metrics.oldest_wait_seconds, lane).set(oldest[lane])
             self._child(metrics.in_flight, lane).set(running[lane])
             self._child(metrics.waiting, lane).set(dispatcher.waiting[lane])
         metrics.concurrency_limit.set(dispatcher.slots)

@@ -119,6 +119,10 @@ class FairQueue(Generic[T]):
             came.popleft()
         return came[0][2] if came else None
 
+    def use(self, share_of: Callable[[str], float]) -> None:
+        """Other shares, for each tenant from when it next comes with nothing waiting."""
+        self._clocks.use(share_of)
+
     def add(self, item: T, key: float) -> None:
         """Let an item wait; inside its tenant the least key goes first."""
         order = next(self._order)

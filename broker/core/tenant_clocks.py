@@ -46,6 +46,10 @@ class TenantClocks:
         """Tenants that are known."""
         return len(self._tenants)
 
+    def use(self, share_of: Callable[[str], float]) -> None:
+        """Other shares, for each tenant from when it next comes with nothing waiting."""
+        self._share_of = share_of
+
     def tenant(self, name: str) -> Tenant:
         """The tenant of this name, which comes new if it is not known."""
         tenant = self._tenants.get(name)

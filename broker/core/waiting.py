@@ -41,6 +41,7 @@ class WaitingRoom(Generic[T]):
 
     def __init__(self, rules: SlotRules, share_of: Callable[[str], float] = equal_shares) -> None:
         self._slots = SlotSharing(rules)
+        self._share_of = share_of
         self._queues: dict[Lane, FairQueue[T]] = {lane: FairQueue(share_of) for lane in LANES}
         self._pressing: FairQueue[T] = FairQueue(share_of)
         self._counts: dict[Lane, int] = dict.fromkeys(LANES, 0)
@@ -97,6 +98,20 @@ class WaitingRoom(Generic[T]):
             arrived = [item.arrived_at for item in oldest if item is not None]
             waits[lane] = max(0.0, now - min(arrived, default=now))
         return waits
+
+    @property
+    def share_of(self) -> Callable[[str], float]:
+        """What says a tenant's share."""
+        return self._share_of
+
+    def use(self, share_of: Callable[[str], float]) -> None:
+        """Other shares, for each tenant from when it next comes with nothing waiting.
+
+        Any thread may say so.
+        """
+        self._share_of = share_of
+        for queue in (self._pressing, *self._queues.values()):
+            queue.use(share_of)
 
     def resize(self, slots: int) -> None:
         """So many slots from now on; what runs is left to end."""

@@ -27,7 +27,9 @@ class ProviderState:
 
     `waiting_weight_by_lane` splits `waiting_weight`. `calls_take` are seconds to the first token
     and for each further one, by model alias; `late_by_lane` real over expected time of what was
-    routed here, of late; `back_at` when its breaker closed last, in unix seconds.
+    routed here, of late; `back_at` when its breaker closed last, in unix seconds. `oldest_wait_s`
+    is for how long the prompt that has waited longest in each lane has been accepted; it counts
+    what has been read, and lanes where nothing waits are left out.
     """
 
     provider: str
@@ -55,6 +57,7 @@ class ProviderState:
     calls_take: dict[str, tuple[float, float]] = field(default_factory=dict)
     late_by_lane: dict[str, float] = field(default_factory=dict)
     back_at: float | None = None
+    oldest_wait_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> bytes:

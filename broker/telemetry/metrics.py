@@ -160,6 +160,11 @@ class WorkerMetrics(_Common):
         self.waiting = self._gauge(
             "weighbridge_waiting_records", "Work fetched and not started.", "lane"
         )
+        self.oldest_wait_seconds = self._gauge(
+            "weighbridge_oldest_wait_seconds",
+            "Since the prompt that has waited longest here was accepted.",
+            "lane",
+        )
         self.breaker_open = self._gauge(
             "weighbridge_breaker_state", "0 closed, 1 half-open, 2 open."
         )
