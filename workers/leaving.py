@@ -62,14 +62,15 @@ class Leaving:
     ) -> Iterator[tuple[Job, Move]]:
         """Those of the waiting jobs that can be done elsewhere while the breaker lets none out.
 
+        The heaviest go first.
         They are chosen one at a time, as each choice changes what the next one finds.
         """
         if not self._is_time(now):
             return
         again = self._attempts.breaker.opens_again_at(now)
         because = "is being tried again" if again is None else f"is off for {again - now:.1f} s"
-        for job in list(held()):
-            move = self._move(job, because, now)
+        for job in sorted(held(), key=_lightness):
+            move = self._move(job, because, now, Reason.BREAKER)
             if move is not None:
                 yield job, move
 
@@ -101,7 +102,7 @@ class Leaving:
                 if wait <= mover.wait_limit(lane) or (work.model, work.provider) in nobody:
                     continue
                 because = f"has no quota for {wait:.1f} s"
-                move = self._move(job, because, now)
+                move = self._move(job, because, now, Reason.LIMITED)
                 if move is None or move.to.reason is Reason.LEAST_WAIT:
                     nobody.add((work.model, work.provider))
                     continue
@@ -114,6 +115,12 @@ class Leaving:
         self._offered_at = now
         return True
 
-    def _move(self, job: Job, because: str, now: float) -> Move | None:
-        chosen = self._attempts.mover.choose(job, because, now)
+    def _move(
+        self, job: Job, because: str, now: float, cause: Reason = Reason.FAILED
+    ) -> Move | None:
+        chosen = self._attempts.mover.choose(job, because, now, cause)
         return Move(chosen) if isinstance(chosen, Decision) and is_able(chosen) else None
+
+
+def _lightness(job: Job) -> int:
+    return -job.work.weight

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     SILENT = "silent"
     FAILED = "failed"
+    LIMITED = "limited"
     BEHIND = "behind"
     LEAST_WAIT = "least_wait"
     LEAST_LATE = "least_late"
