@@ -13,6 +13,7 @@ import pytest
 
 from broker.records.errors import UsageError
 from broker.telemetry.logs import configure_logs
+from tests.credentials.failing import keeps_the_old_one
 from tests.credentials.token_server import (
     MARKER,
     SECRET,
@@ -51,6 +52,12 @@ def test_a_client_secret_gets_a_token_of_the_usual_scope(server: TokenServer) ->
 
     on_loop(main())
     assert server.asked[0]["scope"][0].startswith(SCOPE)
+
+
+def test_a_service_that_fails_leaves_the_old_token_in_use_while_it_lives(
+    server: TokenServer,
+) -> None:
+    on_loop(keeps_the_old_one(EntraTokens(None), server, remembers_refusals=True))
 
 
 def test_its_requests_are_in_no_log(

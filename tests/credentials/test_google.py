@@ -12,6 +12,7 @@ import pytest
 from broker.records.errors import UsageError
 from broker.settings.providers import ProviderSettings
 from broker.telemetry.logs import configure_logs
+from tests.credentials.failing import keeps_the_old_one
 from tests.credentials.token_server import (
     MARKER,
     SECRET,
@@ -46,6 +47,12 @@ def test_a_service_account_gets_a_token_of_the_usual_scope(server: TokenServer) 
     (asked,) = server.asked
     assert asked["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
     assert SCOPE in _claims(asked["assertion"][0])["scope"]
+
+
+def test_a_service_that_fails_leaves_the_old_token_in_use_while_it_lives(
+    server: TokenServer,
+) -> None:
+    on_loop(keeps_the_old_one(GoogleTokens(None), server))
 
 
 def _claims(assertion: str) -> dict[str, str]:

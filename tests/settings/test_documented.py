@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/**/*.md", "DESIGN.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r'"env:(\w+)"')
-PROVIDER_PAGES = ("openai", "azure", "google", "coreweave")
+PROVIDER_PAGES = ("openai", "azure", "google", "coreweave", "ollama")
 
 
 def samples() -> Iterator[tuple[str, str]]:
