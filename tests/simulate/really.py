@@ -71,7 +71,7 @@ def run_both(settings: Settings, folder: Path, *, prompts: int, speed: float) ->
             AFTER_S,
             lambda: f"{len(answers.ids())} of {len(plan)} answers",
         )
-        ours = variables(deployment.settings)
+        ours: Any = variables(deployment.settings)
         trace = folder / "trace.jsonl"
         trace.write_bytes(b"".join(map(_line, plan)))
         of_trace = run(settings, "simulate", "--trace", str(trace), "--json", **ours).json()

@@ -15,7 +15,6 @@ def expect_alike(both: Both, *, compared: int) -> None:
     assert real["statuses"] == {"succeeded": real["prompts"]}
     of_trace = differences(real, both.of_trace["policies"]["settings"])
     of_log = differences(real, both.of_log["policies"]["settings"])
-    print(f"\n{real['lanes']}\nof the trace {of_trace}\nof the log {of_log}")
     assert len(of_trace) == len(of_log) >= compared, real["lanes"]
     assert worst(of_trace) < ALLOWED, (of_trace, real["lanes"])
     assert worst(of_log) < ALLOWED, (of_log, real["lanes"])
