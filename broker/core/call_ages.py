@@ -13,9 +13,10 @@ less is known, the longer it takes to be sure.
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from math import floor, inf, log, log2
+from math import inf, log
 from typing import Final
 
+from broker.core.call_spread import CallSpread
 from broker.core.call_window import WAIT_S
 
 SLOWER: Final = 1.15
@@ -25,8 +26,6 @@ _SURE: Final = 12.0
 _LEAST_SURE: Final = 8.0 * _SURE
 _FEWER: Final = 0.5
 """The share of those that should have ended, below which they wait."""
-_MOST_OF_ONE: Final = 2.0
-"""One call counts as two that should have ended, at the most: one that hangs proves nothing."""
 LATE_S: Final = 0.1
 _LATE_PART: Final = 0.2
 """So much lateness of this process itself, or such a part of a call, is too much."""
@@ -34,16 +33,12 @@ _HEARD: Final = 8
 _KEPT: Final = 256
 _PARTS: Final = 128
 """Where more may be under way, every second (third ...) is looked at."""
-_ENOUGH: Final = 50
-_FORGET_AT: Final = 400.0
-_PER_OCTAVE: Final = 12
+_FIRST: Final = 4.0
+"""In calls' time: those that end first are the quick ones, and say too little of the others."""
 _LATELY: Final = 4.0
 """In calls' time: so long after it was late, they have to be twice as sure."""
 LOOK_S: Final = 0.2
 _USUAL: Final = 0.02
-_BINS: Final = 8 * _PER_OCTAVE
-_SHORTEST: Final = 0.1
-_MIDDLE: Final = _BINS // 2
 _MEDIAN: Final = 0.7
 """Where none of them has ended, so many should have by now: as likely more as less."""
 _MOST_RATIO: Final = 16.0
@@ -99,17 +94,15 @@ class CallAges:
     """The latest calls, ended or not. Not thread-safe; times in seconds."""
 
     __slots__ = (
-        "_counts",
         "_due",
-        "_hazards",
         "_lately",
         "_latest",
         "_look_at",
         "_lost_s",
         "_sent",
+        "_spread",
         "_sure",
         "_told_s",
-        "_total",
         "_usual_s",
         "waiting",
     )
@@ -126,9 +119,7 @@ class CallAges:
 
     def forget(self) -> None:
         """What is known of the spread does not hold any more."""
-        self._counts = [0.0] * _BINS
-        self._total = 0.0
-        self._hazards: list[float] = []
+        self._spread = CallSpread()
         self._latest.clear()
         self.waiting: Waiting | None = None
 
@@ -156,14 +147,8 @@ class CallAges:
     def ended(self, call: Aged, now: float, *, learn: bool) -> None:
         """It was answered whole; `learn`: calls that wait for nothing take as long."""
         call.took = self._clock(now) - call.sent
-        if not learn or call.gone:
-            return
-        self._counts[_bin(call.took / call.should)] += 1
-        self._total += 1
-        self._hazards = []
-        if self._total >= _FORGET_AT:
-            self._counts = [count / 2 for count in self._counts]
-            self._total /= 2
+        if learn and not call.gone:
+            self._spread.learn(call.took / call.should, now + _FIRST * self._usual_s)
 
     def due(self, now: float, due: float) -> None:
         """This process means to be here again at `due`; what comes later finds it late."""
@@ -198,12 +183,12 @@ class CallAges:
     def look(self, now: float) -> Waiting | None:
         """The latest calls, if they wait; at most each `LOOK_S`. `waiting` is the first such."""
         clock = self._clock(now)
-        if self._total < _ENOUGH or now < self._look_at:
+        if now < self._look_at or not self._spread.known(now):
             return None
         if self.waiting is not None and self.waiting.drained:
             return None
         self._look_at = now + LOOK_S
-        hazards = self._hazards or self._learned()
+        due = self._spread.should_have_ended
         lately = now - self._lately < _LATELY * self._usual_s
         most, reach = self._sure * (2 if lately else 1), 0
         expected, ended = 0.0, 0
@@ -215,7 +200,7 @@ class CallAges:
                 age = clock - call.sent
             else:
                 ended += 1
-            expected += hazards[_bin(age / (call.should * SLOWER))]
+            expected += due(age / (call.should * SLOWER))
             if ended < _FEWER * expected:
                 sure = expected - ended + (ended * log(ended / expected) if ended else 0.0)
                 if sure > most:
@@ -234,7 +219,7 @@ class CallAges:
         low, high = 1.0, _MOST_RATIO
         for _ in range(8):
             ratio = (low * high) ** 0.5
-            if sum(self._hazards[_bin(time / ratio)] for time in times) > ended:
+            if sum(self._spread.should_have_ended(time / ratio) for time in times) > ended:
                 low = ratio
             else:
                 high = ratio
@@ -242,17 +227,3 @@ class CallAges:
             return None
         # The older half may have been served at once yet.
         return Waiting(low, calls[len(calls) // 2].sent, now + self._usual_s)
-
-    def _learned(self) -> list[float]:
-        hazards, left = [], self._total + 1
-        for count in self._counts:
-            hazards.append(min(log((self._total + 1) / left), _MOST_OF_ONE))
-            left -= count
-        self._hazards = hazards
-        return hazards
-
-
-def _bin(ratio: float) -> int:
-    if ratio <= _SHORTEST:
-        return 0
-    return min(floor(log2(ratio) * _PER_OCTAVE) + _MIDDLE, _BINS - 1)

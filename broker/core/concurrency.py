@@ -143,10 +143,12 @@ class ConcurrencyLimit:
 
     def _say(self, call: Ended, begun: Begun, now: float) -> None:
         phases, latest = self._phases, self._latest
-        if self._latest_from != phases.changed_in:
-            self._latest_from = phases.changed_in
+        # What a check has found is in the scale: its calls were measured with the one before.
+        since = max(phases.changed_in, phases.steady_from)
+        if self._latest_from != since:
+            self._latest_from = since
             latest.calls.clear()
-        if begun.window >= phases.changed_in:
+        if begun.window >= since:
             latest.calls.append(call)
         if begun.window != phases.number:
             return
