@@ -36,7 +36,12 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("stream_cpu_us_per_chunk", "us", 25, "lower", "assembling and publishing, in a worker"),
     Figure("quota_error", "%", 2, "lower", "worst minute of two workers, off a limit of 600/min"),
     Figure("failover_p95_ratio", "x", 3, "lower", "light with one provider down, to usual"),
-    Figure("light_p95_ratio", "x", 2, "lower", "light beside heavy at 120%, to light alone"),
+    Figure("eta_within", "share", 0.8, "higher", "real ends within the said range, trace replay"),
+    Figure("light_p95_ratio", "x", 1.5, "lower", "light beside heavy at 120%, to light alone"),
+    Figure("noisy_tenant_ratio", "x", 1.2, "lower", "50 tenants beside one of 100 times the load"),
+    Figure("dispatch_us_10_tenants", "us", 25, "lower", "CPU of a dispatch, 100,000 jobs wait"),
+    Figure("dispatch_us_100000_tenants", "us", 25, "lower", "the same, of as many tenants"),
+    Figure("dispatch_tenants_ratio", "x", 1.2, "lower", "the second of these to the first"),
     Figure("lane_agreement", "share", 0.9, "higher", "prompts in hindsight's lane, on the traces"),
 )
 BY_NAME: Final = {figure.name: figure for figure in FIGURES}

@@ -23,11 +23,15 @@ class Pace:
     in_flight: int
     lanes_alone_s: float
     lanes_beside_s: float
+    noisy_alone_s: float
+    noisy_beside_s: float
+    dispatches: int
     quota_s: float
     quota_window_s: int
     """A limit per minute is judged over all stretches of so many seconds."""
     usual_s: float
     down_s: float
+    eta_prompts: int
     quick: bool = False
 
 
@@ -46,10 +50,14 @@ FULL: Final = Pace(
     in_flight=10_000,
     lanes_alone_s=12.0,
     lanes_beside_s=15.0,
+    noisy_alone_s=15.0,
+    noisy_beside_s=30.0,
+    dispatches=200_000,
     quota_s=75.0,
     quota_window_s=60,
     usual_s=15.0,
     down_s=60.0,
+    eta_prompts=800,
 )
 QUICK: Final = Pace(
     runs=1,
@@ -66,9 +74,13 @@ QUICK: Final = Pace(
     in_flight=1_000,
     lanes_alone_s=4.0,
     lanes_beside_s=6.0,
+    noisy_alone_s=4.0,
+    noisy_beside_s=6.0,
+    dispatches=20_000,
     quota_s=20.0,
     quota_window_s=10,
     usual_s=5.0,
     down_s=8.0,
+    eta_prompts=250,
     quick=True,
 )

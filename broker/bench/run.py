@@ -8,12 +8,15 @@ from typing import Final
 from broker.bench.adapter_cpu import adapter_cpu_per_call
 from broker.bench.backlogs import classifier_rate, worker_rate
 from broker.bench.deployment import CLASSIFIER, WORKER, made_deployment
+from broker.bench.dispatch import dispatch_costs
+from broker.bench.expected_times import eta_within
 from broker.bench.failover import failover_ratio
 from broker.bench.figures import BY_NAME, Measured
 from broker.bench.kill import kill_recovery
 from broker.bench.lane_agreement import lane_agreement
 from broker.bench.lanes import light_ratios
 from broker.bench.memory import memory_in_flight
+from broker.bench.noisy import noisy_ratios
 from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.profile import Profile, profiled
@@ -41,6 +44,7 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("stream_cpu_us_per_chunk", stream_cpu_per_chunk),
     ("quota_error", quota_error),
     ("failover_p95_ratio", failover_ratio),
+    ("eta_within", eta_within),
     ("lane_agreement", lane_agreement),
 )
 
@@ -90,7 +94,12 @@ class Bench:
             async def ratios() -> Values:
                 return {"light_p95_ratio": await light_ratios(site, pace, pace.runs)}
 
+            async def noisy() -> Values:
+                return {"noisy_tenant_ratio": await noisy_ratios(site, pace, pace.runs)}
+
             await self._measure(("light_p95_ratio",), ratios)
+            await self._measure(("noisy_tenant_ratio",), noisy)
+            await self._dispatch(site)
         return self.report
 
     async def _whole_way(self, site: Site) -> None:
@@ -122,6 +131,18 @@ class Bench:
                     self._say(f"profile at {STEADY:.0f}/s")
                     self.report.profile = await profiled(way, STEADY)
                 await self._measure(("whole_way_rate",), highest)
+
+    async def _dispatch(self, site: Site) -> None:
+        names = ("dispatch_us_10_tenants", "dispatch_us_100000_tenants", "dispatch_tenants_ratio")
+
+        async def act() -> Values:
+            runs = range(1, self._pace.runs + 1)
+            found = [await dispatch_costs(site, self._pace, run) for run in runs]
+            few, many = [one for one, _ in found], [one for _, one in found]
+            ratios = [two / one for one, two in found]
+            return dict(zip(names, (few, many, ratios), strict=True))
+
+        await self._measure(names, act)
 
     def _runs(self, site: Site, name: str, measure: Alone) -> Act:
         async def act() -> Values:

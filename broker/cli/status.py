@@ -66,7 +66,7 @@ def told(found: "Status", now: float) -> str:
     if found.said_at is not None:
         parts.append(f"said {milliseconds(max(0.0, now - found.said_at) * 1000)} ago")
     elif found.ends_at is not None:
-        parts.append("estimated from offsets")
+        parts.append("estimated from offsets" if found.state == "waiting" else "estimated")
     return f"{found.id}: {', '.join(parts)}"
 
 

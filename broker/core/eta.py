@@ -20,7 +20,9 @@ from typing import Final, Literal
 from broker.core.lanes import LANES, Lane
 
 SAID: Final = 0.8
-"""The share of real times that fall within the said range."""
+"""The share of real times that fall within the said range, at least."""
+AIM: Final = 0.85
+"""What it is steered to, so that short stretches and the first minutes hold it as well."""
 SLACK_S: Final = 0.1
 """Of every time that no expectation is about; also keeps ratios of short times in bounds."""
 
@@ -90,7 +92,7 @@ class Ranges:
     def of(self, kind: Kind, lane: str, expected_s: float) -> tuple[float, float]:
         """From when to when, in seconds from now, what is expected in so many seconds."""
         spread = self._spread(kind, lane, expected_s)
-        cut = self._cut.get(kind, 1.0 - SAID) / 2
+        cut = self._cut.get(kind, 1.0 - AIM) / 2
         base = max(0.0, expected_s) + SLACK_S
         low = max(0.0, base * spread.quantile(cut) - SLACK_S)
         return low, max(low, base * spread.quantile(1.0 - cut) - SLACK_S)
@@ -102,9 +104,9 @@ class Ranges:
         for name in (lane, ""):
             self._spreads.setdefault((kind, name, horizon), Spread()).met(ratio)
         self._all.setdefault(kind, Spread(_PRIOR)).met(ratio)
-        cut = self._cut.get(kind, 1.0 - SAID)
+        cut = self._cut.get(kind, 1.0 - AIM)
         missed = 0.0 if within else 1.0
-        cut += _STEERED_BY * ((1.0 - SAID) - missed)
+        cut += _STEERED_BY * ((1.0 - AIM) - missed)
         self._cut[kind] = min(_MOST_CUT, max(_LEAST_CUT, cut))
 
     def _spread(self, kind: Kind, lane: str, expected_s: float) -> Spread:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.eta import SAID, LaneSpeeds, Ranges, Spread
+from broker.core.eta import AIM, SAID, LaneSpeeds, Ranges, Spread
 from broker.core.lanes import LANES
 
 NOBODY = dict.fromkeys(LANES, 0)
@@ -83,7 +83,9 @@ class TestRanges:
     def test_four_in_five_fall_within_whatever_the_expectations_are_worth(
         self, wrong: Callable[[random.Random, int], float], delay: int
     ) -> None:
-        assert share_within(wrong, delay=delay) == pytest.approx(SAID, abs=0.06)
+        share = share_within(wrong, delay=delay)
+        assert share >= SAID
+        assert share == pytest.approx(AIM, abs=0.06)
 
     def test_what_is_well_known_has_a_narrow_range(self) -> None:
         ranges = Ranges()

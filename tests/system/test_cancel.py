@@ -11,7 +11,7 @@ from broker.log.topic_names import TopicNames
 from broker.records.calls import CallEvent, decode_call
 from broker.records.completion import Completion, decode_completion
 from broker.story.log_reader import LogReader
-from tests.cli.running import Ran, run
+from tests.cli.running import Ran, run, started
 from tests.faults.deployment import variables, wait_until
 from tests.quotas.pool import PROVIDER, Pool, pool
 
@@ -127,3 +127,31 @@ def test_what_was_cancelled_while_its_worker_was_away_is_never_begun(given: Pool
     statuses = {identity: one.status for identity, one in completions(given).items()}
     assert {one for one, status in statuses.items() if status == "cancelled"} == {"p3", "p4"}
     assert not journal(given, "p3")
+
+
+def test_status_follows_a_prompt_from_its_wait_to_its_end(given: Pool) -> None:
+    given.give(4, name="p", max_output_tokens=300)
+    wait_until(lambda: len(running(given)) == SLOTS, 60, "two calls are under way")
+    runs = running(given)
+    waits = next(one for one in ("p0", "p1", "p2", "p3") if one not in runs)
+
+    def said(identity: str) -> Any:
+        return command(given, "status", identity, "--json").json()
+
+    # Both are told by their worker, a second after it has them.
+    wait_until(lambda: said(waits)["said_at"] is not None, 40, "the worker has said its place")
+    wait_until(lambda: said(runs[0])["said_at"] is not None, 40, "the worker has said its end")
+    found = said(waits)
+    assert (found["state"], found["provider"], found["lane"]) == ("waiting", PROVIDER, "light")
+    assert found["place"] in (0, 1)
+    assert found["starts_at"][0] <= found["starts_at"][1] <= found["ends_at"][1]
+    found = said(runs[0])
+    assert (found["state"], found["calls"], found["place"]) == ("running", 1, None)
+    assert found["since"] < found["ends_at"][1]
+    settings = given.deployment.settings
+    with started(settings, "status", waits, "--watch", **variables(settings)) as process:
+        assert process.stdout is not None
+        assert "waiting in" in process.stdout.readline()
+        assert cancel(given, waits)[waits]["fate"] == "cancelled"
+        wait_until(lambda: process.poll() is not None, 30, "it has followed it to its end")
+        assert "cancelled by openai" in process.stdout.read()
