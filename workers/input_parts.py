@@ -44,10 +44,12 @@ def holders(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for name in _LISTS:
         given = fields.get(name)
         for message in given if isinstance(given, list) else ():
+            if not isinstance(message, dict):
+                continue
             if is_bare_reference(message):
                 yield message
                 continue
-            content = message.get("content") if isinstance(message, Mapping) else None
+            content = message.get("content")
             for part in content if isinstance(content, list) else ():
                 holder = holder_of(part)
                 if holder is not None:

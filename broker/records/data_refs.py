@@ -71,7 +71,8 @@ def holder_of(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def is_bare_reference(item: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether an item of a list stands for one text elsewhere: inputs of embeddings do."""
-    if not isinstance(item, Mapping) or not is_reference(item):
+    # A dict, as JSON is read: thousands of texts are asked this for each prompt.
+    if not isinstance(item, dict) or item.get("dataref") is None:
         return False
     return "type" not in item and "role" not in item
 
