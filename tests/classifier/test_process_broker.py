@@ -104,7 +104,9 @@ def test_killed_again_and_again_in_a_backlog_nothing_is_lost_doubled_or_its_own_
     for _ in range(3):
         bench.member.start()
         before = bench.committed()
-        wait_until(lambda: bench.committed() > before, WITHIN_S, bench.member.last_lines)  # noqa: B023 - asked at once
+        # On a busy machine it may be through with all of it before it is killed.
+        more = min(before + 1, len(ids))
+        wait_until(lambda: bench.committed() >= more, WITHIN_S, bench.member.last_lines)  # noqa: B023 - asked at once
         bench.end(signal.SIGKILL)
     assert bench.committed() < len(ids) or bench.ids(), "it was killed at work"
     bench.start()
