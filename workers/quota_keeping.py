@@ -5,6 +5,7 @@ Everything here runs on the event loop and is told what happens to calls; the ru
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -57,6 +58,8 @@ class Allowance:
         self.most_slots = given.max_in_flight
         """Calls at once that the settings allow."""
         self._concurrency = ConcurrencyLimit(given.max_in_flight, now) if given.adaptive else None
+        self._most_of = {alias: served.max_in_flight for alias, served in given.models.items()}
+        self._of_model: Counter[str] = Counter()
         self._under_way: dict[Taken, float] = {}
         self._stuck: set[Taken] = set()
         self._lag_s = 0.0
@@ -73,6 +76,8 @@ class Allowance:
         return self._may_start
 
     def _may_start(self, job: Job) -> bool:
+        if self._is_full(job.work.model):
+            return False  # until one of its calls ends, and nobody knows when
         wait = self.quotas.wait(job.work.model, job.lane, estimated(job.work), self._now)
         if wait <= 0:
             return True
@@ -82,7 +87,7 @@ class Allowance:
 
     def has_room(self, job: Job, now: float) -> bool:
         """Whether a call may start beside the one that the job has under way."""
-        if self._dispatcher.in_flight >= self._dispatcher.slots:
+        if self._dispatcher.in_flight >= self._dispatcher.slots or self._is_full(job.work.model):
             return False
         tokens = estimated(job.work)
         return self.quotas.wait(job.work.model, job.lane, tokens, now) <= 0
@@ -98,6 +103,7 @@ class Allowance:
             should = self._concurrency.expected(work.model, work.expected_output_tokens)
             begun = self._concurrency.began(self._dispatcher.in_flight, now, should)
         job.taken = Taken(self.quotas.take(work.model, job.lane, tokens, now), begun)
+        self._of_model[work.model] += 1
         if begun is not None:
             self._under_way[job.taken] = now + max(STUCK_S, _STUCK * (begun.should or 0.0))
         kept = _KEPT if self._tokens else 0.0
@@ -219,7 +225,12 @@ class Allowance:
             used = max(used, reserved)
         self.quotas.settle(taken.reservation, used, now)
 
+    def _is_full(self, model: str) -> bool:
+        most = self._most_of.get(model)
+        return most is not None and self._of_model[model] >= most
+
     def _over(self, taken: Taken) -> None:
+        self._of_model[taken.reservation.model] -= 1
         self._under_way.pop(taken, None)
         self._stuck.discard(taken)
 

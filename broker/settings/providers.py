@@ -27,6 +27,8 @@ class ServedModel(Section):
     """Prompts that need one of these go to another provider, or are refused before any call."""
     context_tokens: PositiveInt | None = None
     """The longest prompt, in tokens; longer ones go elsewhere, or are refused before any call."""
+    max_in_flight: PositiveInt | None = None
+    """Calls of this model at once of one worker, within the provider's own."""
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
     usd_per_million_input: NonNegativeFloat | None = None
