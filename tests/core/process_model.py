@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from broker.core.cancels import Cancels
 from broker.core.dedupe import DedupeWindow, Kind, home_partition
 from broker.core.offsets import PartitionProgress
 from tests.core.kafka_model import Broker, FencedError, Place, State, UnstableError
@@ -23,6 +24,8 @@ MOST_MOVES = 2
 class Value(NamedTuple):
     identity: str | None
     moves: int = 0
+    cancelled: bool = False
+    """How a completion ended."""
 
 
 class Unit(NamedTuple):
@@ -40,6 +43,7 @@ class Parts:
     window: Callable[[float, int], DedupeWindow] = DedupeWindow
     checks_epochs: bool = True
     shows_done_to_the_window: bool = True
+    ends_cancelled_once: bool = True
 
 
 @dataclass
@@ -59,6 +63,10 @@ class Process:
     name: str
     drawn: random.Random
     parts: Parts
+    asked: list[str] = field(default_factory=list)
+    """Cancels in the order in which they were written: the control topic, which all share."""
+    cancels: Cancels = field(default_factory=Cancels)
+    heard: int = 0
     generation: int = 0
     waiting: set[Place] = field(default_factory=set)
     assigned: dict[Place, Assigned] = field(default_factory=dict)
@@ -85,8 +93,28 @@ class Process:
     def step(self) -> None:
         """Do one thing of those that a process does."""
         self.drawn.choice(
-            (self.activate, self.poll, self.poll, self.answer, self.transact, self.transact)
+            (
+                *(self.activate, self.poll, self.poll, self.answer),
+                *(self.transact, self.transact, self.hear),
+            )
         )()
+
+    def hear(self) -> None:
+        """Read on in the control topic; a worker ends what it has of that id."""
+        if self.heard == len(self.asked):
+            return
+        identity = self.asked[self.heard]
+        self.heard += 1
+        self.cancels.note(identity, 0.0)
+        for call in [call for call in self.calls if call[3].identity == identity]:
+            self.met["cancelled under way"] += 1
+            if self.parts.ends_cancelled_once:
+                self.calls.remove(call)
+            self.pending.append(self.cancelled(*call))
+
+    @staticmethod
+    def cancelled(place: Place, offset: int, epoch: int, value: Value) -> "Unit":
+        return Unit(place, offset, epoch, ((COMPLETIONS[0], value._replace(cancelled=True)),))
 
     def activate(self) -> None:
         """Begin at the stable committed offset of a partition that became ours."""
@@ -120,7 +148,10 @@ class Process:
             return
         is_work = ours.progress.delivered(offset)
         if self.group == "worker":
-            if is_work:
+            if is_work and value.identity and self.cancels.covers(value.identity, 0.0):
+                self.met["cancelled before its call"] += 1
+                self.pending.append(self.cancelled(place, offset, ours.epoch, value))
+            elif is_work:
                 self.calls.append((place, offset, ours.epoch, value))
             return
         if is_work or self.parts.shows_done_to_the_window:
@@ -133,14 +164,21 @@ class Process:
     ) -> tuple[tuple[Place, Value], ...]:
         if value.identity is None:
             given = Value(f"{place[1]}-{offset}")
-            return ((self.drawn.choice(WORK), given),)
+            return (self.routed(given),)
         if not self.is_home(place, value):
             return ((PROMPTS[home_partition(value.identity, len(PROMPTS))], value),)
         verdict = window.check(value.identity, offset, 0.0)
         self.met[verdict.kind.value] += 1
         if verdict.kind is Kind.DUPLICATE:
             return ()
-        return ((self.drawn.choice(WORK), value),)
+        return (self.routed(value),)
+
+    def routed(self, value: Value) -> tuple[Place, Value]:
+        assert value.identity is not None
+        if self.cancels.covers(value.identity, 0.0):
+            self.met["cancelled before its route"] += 1
+            return COMPLETIONS[0], value._replace(cancelled=True)
+        return self.drawn.choice(WORK), value
 
     def answer(self) -> None:
         """A provider call ends; calls end in any order."""

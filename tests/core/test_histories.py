@@ -2,7 +2,8 @@
 
 Prompts, some without an id, some twice, some in the wrong partition, go through classifiers and
 workers that poll, answer in any order, commit in steps, are revoked, robbed, killed at any step and
-left without knowing how their commit ended. Afterwards the faults stop, and it has to end.
+left without knowing how their commit ended. Some are cancelled, which every process hears of in its
+own time. Afterwards the faults stop, and it has to end.
 """
 
 import random
@@ -28,6 +29,7 @@ class History:
         self.parts = parts
         self.broker = Broker([*PROMPTS, *WORK, *COMPLETIONS], GROUPS)
         self.accepted: set[str] = set()
+        self.asked: list[str] = []
         self.processes: dict[str, Process] = {}
         for group in GROUPS:
             for slot in range(2):
@@ -35,7 +37,7 @@ class History:
             self.rebalance(group)
 
     def start(self, group: str, name: str) -> None:
-        self.processes[name] = Process(self.broker, group, name, self.drawn, self.parts)
+        self.processes[name] = Process(self.broker, group, name, self.drawn, self.parts, self.asked)
 
     def members(self, group: str) -> list[Process]:
         return [process for process in self.processes.values() if process.group == group]
@@ -49,6 +51,11 @@ class History:
         identity = f"id{self.drawn.randrange(8)}"
         self.accepted.add(identity)
         self.broker.append(place, Value(identity))
+
+    def cancel(self) -> None:
+        """Somebody cancels a prompt, wherever it is, or one that is not there yet."""
+        known = sorted(self.accepted) or ["id0"]
+        self.asked.append(self.drawn.choice([*known[-6:], f"id{self.drawn.randrange(8)}"]))
 
     def rebalance(self, group: str) -> None:
         """Share the partitions anew; each member gives back in order, or finds itself robbed."""
@@ -103,6 +110,8 @@ class History:
                 self.rebalance(self.drawn.choice(sorted(GROUPS)))
             elif fate < 0.17:
                 self.zombie()
+            elif fate < 0.20:
+                self.cancel()
             else:
                 self.processes[self.drawn.choice(sorted(self.processes))].step()
         completed = self.completed()
@@ -122,6 +131,8 @@ class History:
         completed = self.completed()
         assert len(completed) == len(set(completed)), "doubled"
         assert set(completed) == self.accepted, "lost"
+        ended = {value.identity for _, value in self.broker.visible(COMPLETIONS[0]) if value[2]}
+        assert ended <= set(self.asked), "cancelled, and nobody asked"
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -151,6 +162,9 @@ def test_the_histories_meet_what_they_are_made_for() -> None:
         "gone before its offsets were sent",
         "unknown, was committed",
         "unknown, was not committed",
+        "cancelled under way",
+        "cancelled before its call",
+        "cancelled before its route",
     } <= set(met)
 
 
@@ -186,8 +200,12 @@ class DropsItself(DedupeWindow):
         Parts(shows_done_to_the_window=False),
         Parts(window=DropsItself),
         Parts(window=lambda window_s, _: DedupeWindow(window_s, 1)),
+        Parts(ends_cancelled_once=False),
     ],
-    ids=["highest-seen", "no-bitmap", "no-epochs", "done-unseen", "drops-itself", "small-window"],
+    ids=[
+        *("highest-seen", "no-bitmap", "no-epochs", "done-unseen", "drops-itself"),
+        *("small-window", "answers-the-cancelled"),
+    ],
 )
 def test_the_histories_notice_known_bugs(sabotaged: Parts) -> None:
     """An oracle without teeth proves nothing: each of these fails within some histories."""
