@@ -19,6 +19,7 @@ class Expectations:
     def __init__(self) -> None:
         self._times = ServiceTimes()
         self._late = Lateness()
+        self._lines: dict[str, tuple[float, float]] | None = None
         self._under_way: dict[Job, float] = {}
         self.started: dict[Lane, float] = dict.fromkeys(LANES, 0.0)
         """Token units that have been called for so far, by lane."""
@@ -42,6 +43,7 @@ class Expectations:
         """Its call was answered after so many seconds, with so many tokens."""
         work = job.work
         self._times.measured(work.model, output_tokens or 0, seconds)
+        self._lines = None
         step = work.route[-1]
         told = _told(step.candidates, step.provider)
         if told is not None:
@@ -50,10 +52,12 @@ class Expectations:
 
     def lines(self) -> dict[str, tuple[float, float]]:
         """What calls take, by model, as `broker.core.expected_time` says it."""
-        return {
-            model: (round(first, 4), round(each, 6))
-            for model, (first, each) in self._times.lines().items()
-        }
+        if self._lines is None:
+            self._lines = {
+                model: (round(first, 4), round(each, 6))
+                for model, (first, each) in self._times.lines().items()
+            }
+        return self._lines
 
     def late(self, now: float) -> dict[str, float]:
         """Real over expected time by lane, of late."""
@@ -67,7 +71,7 @@ class Expectations:
         if 0 <= now - self._looked_at < _LOOK_S:
             return self._overdue
         self._looked_at = now
-        lines = self._times.lines()
+        lines = self.lines()
         weight = seconds = 0.0
         for job, began in self._under_way.items():
             work, age = job.work, now - began

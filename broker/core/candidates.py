@@ -33,7 +33,7 @@ class Candidate:
     in_flight: int = 0
     slots: int = 0
     age_s: float | None = None
-    """Age of the newest report; None when there never was one."""
+    """Age of the newest report when these figures were made; None when there never was one."""
     calls: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """What calls take, by model, as in `broker.core.expected_time`."""
     late: float = 1.0

@@ -26,6 +26,8 @@ class Facts:
 
     standing: Standing
     made_at: float
+    holds_until: float = 0.0
+    """Until then nothing of it changes by time alone, but for the age."""
     since: float = 0.0
     """Of what was sent from here on, the reports know nothing."""
     probe_in_s: float = inf
@@ -70,7 +72,17 @@ def facts_of(
     if not working:
         probe_in = min(_probe_in(report, now) for report in fresh)
         standing = Standing.PROBING if probe_in <= 0 else Standing.OUT
-        return Facts(standing, now, since, probe_in, waiting, unsplit, in_flight, slots, age_s=age)
+        return Facts(
+            standing,
+            now,
+            since=since,
+            probe_in_s=probe_in,
+            waiting=waiting,
+            unsplit=unsplit,
+            in_flight=in_flight,
+            slots=slots,
+            age_s=age,
+        )
     speeds = [report.speed for report in working if report.speed]
     # A worker that has not measured its speed yet is taken to be like the others.
     usual = sum(speeds) / len(speeds) if speeds else None
@@ -79,9 +91,11 @@ def facts_of(
         (report.speed or usual or _UNMEASURED * max(1, report.slots)) * ramp
         for report, ramp in zip(working, ramps, strict=True)
     ]
+    steady = len(working) == len(reports) and min(ramps) >= 1.0
     return Facts(
         Standing.ABLE,
         now,
+        since + silent_after_s if steady else 0.0,
         since,
         waiting=waiting,
         unsplit=unsplit,

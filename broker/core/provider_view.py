@@ -72,7 +72,10 @@ class ProviderView:
         scale = 1.0 / self.share if 0.0 < self.share < 1.0 else 1.0
         for provider in providers:
             known = self._known.get(provider)
-            if known is None or not 0 <= now - known[0].made_at <= _KEEP_S:
+            if known is None or not (
+                0 <= now - known[0].made_at <= _KEEP_S
+                or known[0].made_at <= now < known[0].holds_until
+            ):
                 facts = facts_of(
                     self._reports.get(provider, ()),
                     now=now,
