@@ -2,30 +2,36 @@
 
 That is the ledger as far as it was read, and what this process has let in since. A charge is
 counted at once and waits, under its record's place, to be met in the ledger, where it then counts
-no more. What is never met was rolled back: after a rebalance, when the ledger has been read to
-where it ended then, it is taken off again.
+no more. What is never met was rolled back.
+
+After a rebalance a classifier writes into the ledger which partitions are its own. Once it reads
+that line itself it has read everything that could come of those partitions before: transactions
+that were open are decided, and what another may still lend of them is void for every reader.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from typing import Final
+from uuid import uuid4
 
-from broker.core.minute_window import Sums
-from broker.core.tenant_account import Bucket, TenantAccount
+from broker.classifier.tenant_sums import Counted, restore, side, sums_without
+from broker.core.tenant_account import TenantAccount
 from broker.core.tenant_limits import (
     NO_BOUNDS,
+    PERIODS,
     Amounts,
+    Period,
     Refused,
     TenantLimits,
     TenantTerms,
-    day_named,
-    month_named,
-    name_of_day,
-    name_of_month,
 )
-from broker.records.tenants import Entry, Totals
+from broker.core.tenant_loans import loans_of
+from broker.records.tenants import Lent, Line, Owner, Totals
 
 Place = tuple[int, int]
 """Partition and offset of a prompt."""
+Charge = tuple[str, int, float, Amounts]
+"""Of whom, to which partition's part, for when, and how much."""
 
 
 class TenantBooks:
@@ -41,8 +47,15 @@ class TenantBooks:
         self._owned: frozenset[int] = frozenset()
         self._accounts: dict[str, TenantAccount] = {}
         self._covered: dict[str, int] = {}
-        self._pending: dict[Place, tuple[str, float, Amounts]] = {}
+        self._pending: dict[Place, Charge] = {}
         self._doubtful: set[Place] = set()
+        self._name, self._assignments = uuid4().hex[:12], 0
+        self._owners: dict[int, str] = {}
+        self._lending: dict[tuple[str, int], Lent] = {}
+        self._lent = 0
+        self._active: set[str] = set()
+        self.settled = False
+        """Whether the ledger is read up to our own line of the present assignment."""
 
     @property
     def share(self) -> float:
@@ -63,68 +76,140 @@ class TenantBooks:
         """An assignment: these partitions are ours; what is pending may have been rolled back."""
         self._owned = partitions
         self._doubtful = set(self._pending)
+        self._assignments += 1
+        self.settled = False
 
-    def read_all(self) -> None:
-        """The ledger was read to where it ended at the assignment."""
-        for place in self._doubtful:
-            self._undo(place)
-        self._doubtful = set()
+    @property
+    def claim(self) -> Owner:
+        """The line that says which partitions are ours; no other assignment has the same name."""
+        name = f"{self._name}-{self._assignments}"
+        return Owner(name, tuple(sorted(self._owned)))
 
     def admit(
         self, tenant: str, limits: TenantLimits, amounts: Amounts, now: float, latest: float
-    ) -> float | Refused:
-        """When a prompt may begin, by `latest`, or why it may not; nothing is counted yet."""
-        return self._account(tenant).admit(amounts, limits, self.share, now, latest)
+    ) -> tuple[float, int] | Refused:
+        """When a prompt may begin, by `latest`, and to which partition's part it is charged.
 
-    def charge(self, place: Place, tenant: str, at: float, amounts: Amounts) -> None:
+        Or why it may not; nothing is counted yet.
+        """
+        account = self._account(tenant)
+        found = account.admit(amounts, limits, self.share, now, latest)
+        if isinstance(found, Refused):
+            return found
+        return found, account.roomiest(limits, self._of, found)
+
+    def charge(
+        self, place: Place, tenant: str, partition: int, at: float, amounts: Amounts
+    ) -> None:
         """A prompt was let in, to begin at `at`."""
         self._undo(place)  # decided again, before it was known that the first time came to nothing
         self._doubtful.discard(place)
-        self._pending[place] = (tenant, at, amounts)
-        self._note(tenant, place[0], at, amounts)
+        self._pending[place] = (tenant, partition, at, amounts)
+        self._active.add(tenant)
+        self._note(tenant, partition, at, amounts)
 
     def restore(self, totals: Totals) -> None:
         """Take in a tenant's sums, before any line of the ledger."""
         account = self._account(totals.tenant)
         self._covered[totals.tenant] = totals.offset
         self.position = max(self.position, totals.offset)
-        for name, by in totals.days.items():
-            _fill(account.days.setdefault(day_named(name), Bucket()), by, self._owned)
-        for name, by in totals.months.items():
-            _fill(account.months.setdefault(month_named(name), Bucket()), by, self._owned)
+        restore(account, totals, self._owned)
 
-    def read(self, offset: int, entry: Entry) -> None:
+    def read(self, offset: int, line: Line) -> None:
         """A line of the ledger."""
         self.position = offset + 1
-        self.changed.add(entry.tenant)
-        covered = offset < self._covered.get(entry.tenant, 0)
-        if entry.kind == "charge":
-            place = (entry.partition, entry.source)
-            self._doubtful.discard(place)
+        if isinstance(line, Owner):
+            self._owners |= dict.fromkeys(line.partitions, line.by)
+            if not self.settled and line.by == self.claim.by:
+                self._settle()
+            return
+        self.changed.add(line.tenant)
+        self._active.add(line.tenant)
+        covered = offset < self._covered.get(line.tenant, 0)
+        if isinstance(line, Lent):
+            self._read_lent(line, covered=covered)
+            return
+        if line.source is not None:
+            self._doubtful.discard(line.source)
             if covered:
-                self._undo(place)
-            elif self._pending.pop(place, None) is not None:
+                self._undo(line.source)
+            elif self._pending.pop(line.source, None) is not None:
                 return
-        amounts = (entry.requests, entry.tokens, entry.usd)
-        self._note(entry.tenant, entry.partition, entry.at, amounts, covered=covered)
+        amounts = (line.requests, line.tokens, line.usd)
+        self._note(line.tenant, line.partition, line.at, amounts, covered=covered)
+
+    def lend(self, now: float) -> Iterator[Lent]:
+        """What to lend now, to be written; here it counts as given already."""
+        active, self._active = self._active, set()
+        if not self.settled or not self._owned:
+            return
+        for tenant in active:
+            limits = self.terms.limits_of(tenant)
+            if limits is None:
+                continue
+            account = self._account(tenant)
+            for loan in list(loans_of(account, limits, self._owned, self._of, now)):
+                self._lent += 1
+                by = self.claim.by
+                line = Lent(tenant, loan.period, now, by, self._lent, loan.moves)
+                self._lending[by, line.number] = line
+                self._apply(line, giving=True)
+                yield line
+
+    def _read_lent(self, line: Lent, *, covered: bool) -> None:
+        """Both sides of a loan, unless it is void or in the totals already."""
+        counted = self._lending.pop((line.by, line.number), None) is not None
+        if counted:
+            # A producer's lines keep their order: what was to come before this one never will.
+            self._forget(lambda key: key[0] == line.by and key[1] < line.number)
+        given = (partition for partition, amounts in line.moves.items() if max(amounts) > 0)
+        void = any(self._owners.get(partition, line.by) != line.by for partition in given)
+        if void or (covered and line.period != "minute"):
+            if counted:
+                self._apply(line, giving=True, factor=-1.0)
+            return
+        if not counted:
+            self._apply(line, giving=True)
+        self._apply(line, giving=False)
+
+    def _apply(self, line: Lent, *, giving: bool, factor: float = 1.0) -> None:
+        """One side of a loan. A partition may give of one thing and get of another."""
+        account = self._account(line.tenant)
+        period = _PERIODS[line.period]
+        for partition, moved in line.moves.items():
+            amounts = side(moved, giving=giving, factor=factor)
+            if any(amounts):
+                account.note_lent(period, partition, line.at, amounts)
+
+    def _settle(self) -> None:
+        self.settled = True
+        for place in self._doubtful:
+            self._undo(place)
+        self._doubtful = set()
+        self._forget(lambda key: key[0] != self.claim.by)
+
+    def _forget(self, lost: Callable[[tuple[str, int]], bool]) -> None:
+        """Take off what was to be lent by lines that were never written."""
+        for key in [key for key in self._lending if lost(key)]:
+            self._apply(self._lending.pop(key), giving=True, factor=-1.0)
 
     def totals(self, at: float) -> Iterator[Totals]:
         """The sums of the changed tenants, as the ledger has them, which count as told then."""
-        unmet: defaultdict[str, list[tuple[int, float, Amounts]]] = defaultdict(list)
-        for (partition, _), (tenant, when, amounts) in self._pending.items():
-            unmet[tenant].append((partition, when, amounts))
-        for tenant in self.changed:
-            account = self._accounts.get(tenant)
-            if account is None:
-                continue
-            days = {name_of_day(n): _copied(one) for n, one in account.days.items()}
-            months = {name_of_month(n): _copied(one) for n, one in account.months.items()}
-            for partition, when, (requests, tokens, usd) in unmet.get(tenant, ()):
-                less = (-requests, -tokens, -usd)
-                _add(days[name_of_day(int(when // 86_400))], partition, less)
-                _add(months[_month_name(when)], partition, less)
+        unmet: defaultdict[str, list[Counted]] = defaultdict(list)
+        for tenant, partition, when, amounts in self._pending.values():
+            unmet[tenant] += (
+                Counted("day", partition, when, amounts),
+                Counted("month", partition, when, amounts),
+            )
+        for line in self._lending.values():
+            unmet[line.tenant] += (
+                Counted(_PERIODS[line.period], partition, line.at, side(moved, giving=True))
+                for partition, moved in line.moves.items()
+            )
+        changed, self.changed = self.changed, set()
+        for tenant in changed & self._accounts.keys():
+            days, months = sums_without(self._accounts[tenant], unmet.get(tenant, ()))
             yield Totals(tenant, self.position, at, days, months)
-        self.changed = set()
 
     def sweep(self, now: float) -> None:
         """Let go of what no limit can ask for any more."""
@@ -155,28 +240,8 @@ class TenantBooks:
     def _undo(self, place: Place) -> None:
         found = self._pending.pop(place, None)
         if found is not None:
-            tenant, at, (requests, tokens, usd) = found
-            self._note(tenant, place[0], at, (-requests, -tokens, -usd))
+            tenant, partition, at, (requests, tokens, usd) = found
+            self._note(tenant, partition, at, (-requests, -tokens, -usd))
 
 
-def _month_name(at: float) -> str:
-    return name_of_day(int(at // 86_400))[:7]
-
-
-def _fill(bucket: Bucket, by: Mapping[int, Amounts], owned: frozenset[int]) -> None:
-    for partition, amounts in by.items():
-        bucket.note(partition, amounts, own=partition in owned)
-
-
-def _copied(bucket: Bucket) -> dict[int, Amounts]:
-    return {partition: _amounts(sums) for partition, sums in bucket.by.items()}
-
-
-def _amounts(sums: Sums) -> Amounts:
-    requests, tokens, usd = sums
-    return round(requests), round(tokens), round(usd, 9)
-
-
-def _add(by: dict[int, Amounts], partition: int, more: Amounts) -> None:
-    requests, tokens, usd = by.get(partition, (0.0, 0.0, 0.0))
-    by[partition] = (requests + more[0], tokens + more[1], round(usd + more[2], 9))
+_PERIODS: Final[dict[str, Period]] = {period: period for period in PERIODS}

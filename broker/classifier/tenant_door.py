@@ -45,10 +45,11 @@ class TenantDoor:
         found = self._books.admit(prompt.tenant, limits, (1.0, tokens, usd), now, latest)
         if isinstance(found, Refused):
             return _failure(found)
-        waits = found > now
+        begins, partition = found
+        waits = begins > now
         # As the records say it, and what begins now is not put off by that.
-        at = (ceil if waits else floor)(found * 1000) / 1000
-        charged = Charged(prompt.source.partition, at, tokens, usd)
+        at = (ceil if waits else floor)(begins * 1000) / 1000
+        charged = Charged(partition, at, tokens, usd)
         entry = Entry(
             prompt.tenant,
             "charge",
@@ -58,7 +59,7 @@ class TenantDoor:
             tokens,
             usd,
             prompt.id,
-            prompt.source.offset,
+            (prompt.source.partition, prompt.source.offset),
         )
         output = Output(self._topic, 0, prompt.tenant.encode(), encode_entry(entry))
         return Admitted(at if waits else None, (output,), charged)
@@ -71,7 +72,8 @@ class TenantDoor:
             return
         source = prompt.source
         amounts = (1.0, charged.tokens, charged.usd)
-        self._books.charge((source.partition, source.offset), prompt.tenant, charged.at, amounts)
+        place = (source.partition, source.offset)
+        self._books.charge(place, prompt.tenant, charged.partition, charged.at, amounts)
 
 
 def _failure(refused: Refused) -> Failure:

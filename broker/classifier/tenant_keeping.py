@@ -20,6 +20,7 @@ from broker.telemetry.logs import get_logger
 
 PATIENCE_S: Final = 15.0
 """How long partitions wait for the ledger after an assignment, before they go on without."""
+CLAIM_S: Final = 3.0
 TOTALS_EVERY_S: Final = 30.0
 COVERED_S: Final = 600.0
 """A start reads at least so much of the ledger: the last minute, for prompts that were to wait up
@@ -46,7 +47,7 @@ class TenantKeeping:
         self._writer = TotalsWriter(settings)
         self._writing: asyncio.Future[bool] | None = None
         self._waiting: list[Callable[[], None]] = []
-        self._gives_up_at = 0.0
+        self._gives_up_at = self._claims_at = 0.0
         self._first = False
         self._written_at = time.time()
         self._positions: deque[tuple[float, int]] = deque()
@@ -55,6 +56,7 @@ class TenantKeeping:
         """Begin to read the ledger, if anyone has a limit."""
         if self.books.terms.any_limits and not self._ledger.runs:
             self._ledger.start()
+            self._claim()
 
     def changed(self, settings: Settings) -> None:
         """New settings are in force; for another thread than the loop's.
@@ -79,12 +81,11 @@ class TenantKeeping:
         self._first = 0 in owned
         self._waiting.clear()
         self._gives_up_at = time.monotonic() + PATIENCE_S
-        if self._ledger.runs:
-            self._ledger.ask_end()
+        self._claim()
 
     def when_read(self, act: Callable[[], None]) -> None:
-        """Do it as soon as the ledger is read to where it ended at the assignment."""
-        if not self._ledger.runs or self._ledger.reached:
+        """Do it as soon as all is read that could come of our partitions before they were ours."""
+        if not self._ledger.runs or self.books.settled:
             act()
         else:
             self._waiting.append(act)
@@ -101,8 +102,7 @@ class TenantKeeping:
                     books.read(*one)
             if len(found) < _BATCH:
                 break
-        if self._ledger.reached:
-            books.read_all()
+        if self._waiting and books.settled:
             self._go_on()
 
     def beat(self, now: float) -> None:
@@ -110,6 +110,10 @@ class TenantKeeping:
         if not self._ledger.runs:
             return
         self.take_in()
+        if not self.books.settled and time.monotonic() >= self._claims_at:
+            self._claim()
+        for line in self.books.lend(now):
+            self._ledger.say(line)
         if self._waiting and time.monotonic() > self._gives_up_at:
             self._log.warning(
                 "ledger_not_read",
@@ -125,6 +129,12 @@ class TenantKeeping:
     def close(self) -> None:
         """Stop reading; may take some seconds. For any thread."""
         self._ledger.close()
+
+    def _claim(self) -> None:
+        """Say which partitions are ours, again while it is not read back."""
+        if self._ledger.runs:
+            self._claims_at = time.monotonic() + CLAIM_S
+            self._ledger.say(self.books.claim)
 
     def _go_on(self) -> None:
         waiting, self._waiting = self._waiting, []

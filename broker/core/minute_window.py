@@ -7,11 +7,12 @@ the share of the limit that its partitions are of all, and sees what the others 
 """
 
 from bisect import insort
+from collections.abc import Sequence
 from typing import Final
 
 from broker.core.tenant_limits import MINUTE_S, Amounts, Bounds
 
-SLACK: Final = 0.02
+SLACK: Final = 0.01
 """A classifier may pass its own share by so much of it while the whole limit is not reached: that
 bounds what all together may be over, however late they hear of each other."""
 SLICE_S: Final = 0.25
@@ -41,7 +42,7 @@ def blocked(
     return None
 
 
-def add(to: Sums, amounts: Amounts) -> None:
+def add(to: Sums, amounts: Sequence[float]) -> None:
     """Add in place."""
     to[0] += amounts[0]
     to[1] += amounts[1]
@@ -54,12 +55,14 @@ class MinuteWindow:
     Prompts begin in the order in which they were let in.
     """
 
-    __slots__ = ("_everyone", "_last", "_order", "_own", "_owned", "_slices")
+    __slots__ = ("_by", "_everyone", "_last", "_lent", "_order", "_own", "_owned", "_slices")
 
     def __init__(self, owned: frozenset[int]) -> None:
         self._owned = owned
         self._slices: dict[int, dict[int, Sums]] = {}
+        self._lent: dict[int, dict[int, Sums]] = {}
         self._order: list[int] = []
+        self._by: dict[int, Sums] = {}
         self._own: Sums = [0.0, 0.0, 0.0]
         self._everyone: Sums = [0.0, 0.0, 0.0]
         self._last = 0.0
@@ -73,29 +76,28 @@ class MinuteWindow:
         """These partitions are this classifier's from now on."""
         self._owned = partitions
         self._own = [0.0, 0.0, 0.0]
-        for key, by in self._slices.items():
-            for partition in partitions & by.keys():
-                add(self._own, by[partition])  # type: ignore[arg-type]  # a list of three
-                self._last = max(self._last, key * SLICE_S)
+        for key in self._order:
+            for slices in (self._slices, self._lent):
+                by = slices.get(key, {})
+                for partition in partitions & by.keys():
+                    add(self._own, by[partition])
+                    if slices is self._slices:
+                        self._last = max(self._last, key * SLICE_S)
 
     def note(self, partition: int, at: float, amounts: Amounts) -> None:
         """So much began at `at` (unix seconds), or less where it is below zero."""
-        key = int(at / SLICE_S)
-        if _leaves(key) <= self._last:
-            return
-        by = self._slices.get(key)
-        if by is None:
-            by = self._slices[key] = {}
-            insort(self._order, key)
-        sums = by.get(partition)
-        if sums is None:
-            sums = by[partition] = [0.0, 0.0, 0.0]
-        add(sums, amounts)
-        add(self._everyone, amounts)
-        if partition in self._owned:
-            add(self._own, amounts)
-            if amounts[0] > 0:
-                self._last = max(self._last, at)
+        self._put(partition, int(at / SLICE_S), amounts, self._slices)
+        if amounts[0] > 0 and partition in self._owned:
+            self._last = max(self._last, at)
+
+    def note_lent(self, partition: int, at: float, amounts: Amounts) -> None:
+        """So much of a partition's part was lent to another, or, below zero, borrowed.
+
+        What is borrowed can be used for half a minute, and a prompt that begins then counts for
+        one; so what is lent is missing for a minute and a half.
+        """
+        when = at + MINUTE_S / 2 if max(amounts) > 0 else at - MINUTE_S / 2
+        self._put(partition, int(when / SLICE_S), amounts, self._lent)
 
     def earliest(
         self, amounts: Amounts, bounds: Bounds, share: float, now: float
@@ -124,24 +126,57 @@ class MinuteWindow:
         order = self._order
         gone = 0
         while gone < len(order) and _leaves(order[gone]) <= now:
-            self._take_off(order[gone], self._own, self._everyone)
-            del self._slices[order[gone]]
+            key = order[gone]
+            self._take_off(key, self._own, self._everyone)
+            for slices in (self._slices, self._lent):
+                for partition, (requests, tokens, usd) in slices.pop(key, {}).items():
+                    add(self._by[partition], (-requests, -tokens, -usd))
             gone += 1
         del order[:gone]
         if not order:  # no rest of rounding stays
             self._own, self._everyone = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+            self._by = {}
 
-    def used(self) -> Amounts:
+    @property
+    def own(self) -> Sums:
+        """What was begun or lent through this classifier's partitions, of what is remembered."""
+        return self._own
+
+    @property
+    def everyone(self) -> Sums:
         """What all classifiers together have begun, of what is remembered."""
-        requests, tokens, usd = self._everyone
-        return requests, tokens, usd
+        return self._everyone
+
+    def of(self, partition: int) -> Sums:
+        """What was begun or lent through one partition, of what is remembered."""
+        return self._by.get(partition, _NOTHING)
+
+    def _put(
+        self, partition: int, key: int, amounts: Amounts, slices: dict[int, dict[int, Sums]]
+    ) -> None:
+        if _leaves(key) <= self._last:
+            return
+        if key not in self._slices and key not in self._lent:
+            insort(self._order, key)
+        by = slices.setdefault(key, {})
+        add(by.setdefault(partition, [0.0, 0.0, 0.0]), amounts)
+        add(self._by.setdefault(partition, [0.0, 0.0, 0.0]), amounts)
+        if slices is self._slices:
+            add(self._everyone, amounts)
+        if partition in self._owned:
+            add(self._own, amounts)
 
     def _take_off(self, key: int, own: Sums, everyone: Sums) -> None:
-        for partition, (requests, tokens, usd) in self._slices[key].items():
-            less = (-requests, -tokens, -usd)
-            add(everyone, less)
-            if partition in self._owned:
-                add(own, less)
+        for slices in (self._slices, self._lent):
+            for partition, (requests, tokens, usd) in slices.get(key, {}).items():
+                less = (-requests, -tokens, -usd)
+                if slices is self._slices:
+                    add(everyone, less)
+                if partition in self._owned:
+                    add(own, less)
+
+
+_NOTHING: Final[Sums] = [0.0, 0.0, 0.0]
 
 
 def _leaves(key: int) -> float:

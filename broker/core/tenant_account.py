@@ -7,12 +7,15 @@ spent through it. So all classifiers together stay within a budget however late 
 other, but for `SLACK`, which each may use of its own share while the others have left some.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 from broker.core.minute_window import MinuteWindow, Sums, add, blocked
 from broker.core.tenant_limits import (
     DIMENSIONS,
     NO_BOUNDS,
+    PERIODS,
     Amounts,
     Bounds,
     Period,
@@ -26,6 +29,8 @@ from broker.core.tenant_limits import (
 
 KEPT_DAYS: Final = 3
 KEPT_MONTHS: Final = 2
+NEARLY: Final = 0.01
+"""What is left of a budget when nobody waits for others' parts of it any more, as a share of it."""
 SOON_S: Final = 1.0
 """When to try again where only this classifier's part of a budget is used up."""
 
@@ -42,11 +47,15 @@ class Bucket:
 
     def note(self, partition: int, amounts: Amounts, *, own: bool) -> None:
         """So much more, or less where it is below zero."""
+        add(self.everyone, amounts)
+        self.note_lent(partition, amounts, own=own)
+
+    def note_lent(self, partition: int, amounts: Amounts, *, own: bool) -> None:
+        """So much of a partition's part was lent to another, or, below zero, borrowed."""
         sums = self.by.get(partition)
         if sums is None:
             sums = self.by[partition] = [0.0, 0.0, 0.0]
         add(sums, amounts)
-        add(self.everyone, amounts)
         if own:
             add(self.own, amounts)
 
@@ -54,8 +63,7 @@ class Bucket:
         """These partitions are this classifier's from now on."""
         self.own = [0.0, 0.0, 0.0]
         for partition in partitions & self.by.keys():
-            requests, tokens, usd = self.by[partition]
-            add(self.own, (requests, tokens, usd))
+            add(self.own, self.by[partition])
 
 
 class TenantAccount:
@@ -92,6 +100,62 @@ class TenantAccount:
         self.minute.note(partition, at, amounts)
         if amounts[0] <= 0:
             self._full = None
+
+    def note_lent(self, period: Period, partition: int, at: float, amounts: Amounts) -> None:
+        """So much of a partition's part of a limit was lent to another; below zero: borrowed."""
+        self._full = None
+        if period == "minute":
+            self.minute.note_lent(partition, at, amounts)
+            return
+        buckets, number = (
+            (self.days, day_of(at)) if period == "day" else (self.months, month_of(at))
+        )
+        own = partition in self._owned
+        self._in(buckets, number).note_lent(partition, amounts, own=own)
+
+    def used(self, period: Period, at: float) -> tuple[Sums, Sums]:
+        """What was used or lent through this classifier's partitions, and used through all."""
+        if period == "minute":
+            self.minute.forget(at)
+            return self.minute.own, self.minute.everyone
+        bucket = self._at(period, at)
+        return (_NOTHING, _NOTHING) if bucket is None else (bucket.own, bucket.everyone)
+
+    def used_through(self, partition: int, period: Period, at: float) -> Sequence[float]:
+        """What was used or lent through one partition."""
+        if period == "minute":
+            return self.minute.of(partition)
+        bucket = self._at(period, at)
+        return _NOTHING if bucket is None else bucket.by.get(partition, _NOTHING)
+
+    def roomiest(self, limits: TenantLimits, partitions: int, at: float) -> int:
+        """The partition of this classifier with the most left of its part of the limits.
+
+        What is let in is charged to that one, whichever it came through: so no part is overdrawn
+        that another classifier could be given alone. `partitions` are all of the prompts.
+        """
+        if len(self._owned) == 1:
+            return min(self._owned)
+        best, most = -1, -math.inf
+        bounded = [
+            (period, number, bound / partitions)
+            for period in PERIODS
+            for number, bound in enumerate(limits.of(period))
+            if bound is not None
+        ]
+        for partition in self._owned:
+            left = min(
+                (part - self.used_through(partition, period, at)[number]) / part
+                for period, number, part in bounded
+            )
+            if left > most:
+                best, most = partition, left
+        return best
+
+    def _at(self, period: Period, at: float) -> Bucket | None:
+        if period == "day":
+            return self.days.get(day_of(at))
+        return self.months.get(month_of(at))
 
     def admit(
         self, amounts: Amounts, limits: TenantLimits, share: float, now: float, latest: float
@@ -132,18 +196,16 @@ class TenantAccount:
     ) -> Refused | None:
         if bounds == NO_BOUNDS:
             return None
-        of_day = period == "day"
-        bucket = self.days.get(day_of(at)) if of_day else self.months.get(month_of(at))
-        own, everyone = (_NOTHING, _NOTHING) if bucket is None else (bucket.own, bucket.everyone)
+        own, everyone = self.used(period, at)
         number = blocked(own, everyone, amounts, bounds, share)
         if number is None:
             return None
         limit = bounds[number] or 0.0
         left = limit - everyone[number]
         # What is left of all may still be less than this classifier could ever get of it.
-        spent = amounts[number] > left * share
+        spent = amounts[number] > left * share or left <= NEARLY * limit
         alone = amounts[number] > limit
-        ends = day_ends(at) if of_day else month_ends(at)
+        ends = day_ends(at) if period == "day" else month_ends(at)
         retry_at = None if alone else ends if spent else at + SOON_S
         return Refused(period, DIMENSIONS[number], limit, retry_at, spent)
 

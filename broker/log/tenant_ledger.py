@@ -1,20 +1,31 @@
 """Reading the tenants' ledger: the totals first, then line by line from where those end.
 
-It runs on a thread of its own, read-committed, and what was read waits in a bounded queue; while
-that is full nothing more is fetched. After an error it goes on where it stood.
+And writing the few lines that belong to no prompt's transaction. Reading runs on a thread of its
+own, read-committed, and what was read waits in a bounded queue; while that is full nothing more is
+fetched. After an error it goes on where it stood.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from broker.log.clients import consumer_config
+from broker.log.clients import consumer_config, producer_config
 from broker.log.topic_names import TopicNames
 from broker.records.errors import BadRecordError
-from broker.records.tenants import EVERYONE, Entry, Totals, decode_entry, decode_totals
+from broker.records.tenants import (
+    EVERYONE,
+    Lent,
+    Line,
+    Owner,
+    Totals,
+    decode_line,
+    decode_totals,
+    encode_line,
+)
 from broker.settings import Settings
 from broker.telemetry.logs import get_logger
 
@@ -25,14 +36,17 @@ _PAUSE_S: Final = 1.0
 _CLOSE_S: Final = 5.0
 MOST_WAITING: Final = 20_000
 
-Read = Totals | tuple[int, Entry]
+_WRITING: Final = {"message.timeout.ms": 2_000, "linger.ms": 0}
+"""A line that comes much later than it was written says what is not true any more."""
+
+Read = Totals | tuple[int, Line]
 """A tenant's totals, or a line of the ledger with its offset."""
 
 
 class TenantLedger:
     """Follows the ledger; every method but `start` is quick, and for any thread.
 
-    `on_read` is called on the thread when there is something to take, or an end was reached.
+    `on_read` is called on the thread when there is something to take.
     """
 
     def __init__(self, settings: Settings, on_read: Callable[[], None]) -> None:
@@ -49,8 +63,8 @@ class TenantLedger:
         self._on_read = on_read
         self._waiting: deque[Read] = deque()
         self._position: int | None = None
-        self._asked = threading.Event()
-        self._end: int | None = None
+        self._settings = settings
+        self._producer: Any = None
         self._closing = threading.Event()
         self._log = get_logger(topic=self._topic)
         self._thread = threading.Thread(target=self._run, name="tenant-ledger", daemon=True)
@@ -60,29 +74,20 @@ class TenantLedger:
         """Whether it was started."""
         return self._thread.ident is not None
 
-    @property
-    def reached(self) -> bool:
-        """Whether all is read and taken that was written before the last `ask_end`.
-
-        Transactions that were open then are decided too.
-        """
-        end, position = self._end, self._position
-        return (
-            not self._asked.is_set()
-            and end is not None
-            and position is not None
-            and position >= end
-            and not self._waiting
-        )
-
     def start(self) -> None:
         """Begin, from the totals."""
-        self.ask_end()
+        self._producer = Producer(producer_config(self._settings, **_WRITING))
         self._thread.start()
 
-    def ask_end(self) -> None:
-        """Find out where the ledger ends now; `reached` is False until it is read up to there."""
-        self._asked.set()
+    def say(self, line: Owner | Lent) -> None:
+        """Write a line of no prompt; nobody waits for it, and what fails is not written later.
+
+        Of one thread.
+        """
+        if self._producer is not None:
+            with suppress(BufferError):
+                self._producer.produce(self._topic, encode_line(line), partition=0)
+            self._producer.poll(0)
 
     def take(self, most: int) -> list[Read]:
         """Up to `most` of what was read, in order; it is the caller's now."""
@@ -142,8 +147,6 @@ class TenantLedger:
                 if len(self._waiting) >= MOST_WAITING:
                     self._closing.wait(_POLL_S)
                     continue
-                if self._asked.is_set():
-                    self._find_end()
                 first = consumer.poll(_POLL_S)  # `consume` alone waits for a full batch
                 if first is not None:
                     for message in (first, *consumer.consume(_BATCH, 0)):
@@ -152,21 +155,6 @@ class TenantLedger:
         finally:
             consumer.close()
 
-    def _find_end(self) -> None:
-        """Of all that was written, also in transactions that are still open."""
-        self._end = None
-        self._asked.clear()
-        asking = Consumer({**self._client, "isolation.level": "read_uncommitted"})
-        try:
-            place = TopicPartition(self._topic, 0)
-            self._end = asking.get_watermark_offsets(place, timeout=_REQUEST_S)[1]
-        except KafkaException:
-            self._asked.set()
-            raise
-        finally:
-            asking.close()
-        self._on_read()
-
     def _take_in(self, message: Any) -> None:
         offset = message.offset()
         if _is_end(message):
@@ -174,7 +162,7 @@ class TenantLedger:
             self._position = max(self._position or 0, offset)
             return
         try:
-            self._waiting.append((offset, decode_entry(message.value())))
+            self._waiting.append((offset, decode_line(message.value())))
         except BadRecordError as error:
             self._log.warning("bad_record", code=error.code, offset=offset)
         self._position = offset + 1

@@ -2,7 +2,8 @@
 
 `<prefix>.tenants` has a charge for each prompt that was let in, written in the transaction that
 routes it, and a correction in the one that ends it: the difference between what it used and what it
-was charged. So their sum is right through any crash. `<prefix>.tenant-totals` has the sums.
+was charged. So their sum is right through any crash. What classifiers lend each other of their
+parts of the limits stands there too. `<prefix>.tenant-totals` has the sums.
 """
 
 from collections.abc import Mapping
@@ -22,8 +23,8 @@ _KINDS: Final[Mapping[str, EntryKind]] = {"charge": "charge", "correction": "cor
 class Charged:
     """What a prompt was charged when it was let in, as its work record carries it.
 
-    `partition` is that of `<prefix>.prompts`, `at` when it was to begin (unix seconds), which says
-    the minute, day and month that it counts in.
+    `partition` is that whose part of the limits it was charged to, `at` when it was to begin (unix
+    seconds), which says the minute, day and month that it counts in.
     """
 
     partition: int
@@ -52,7 +53,8 @@ def charged_of(data: Mapping[str, Any]) -> Charged:
 class Entry:
     """One line of the ledger. A correction has the time and partition of the charge it corrects.
 
-    `prompt` is the prompt's id, `source` the offset of its record in the partition, for a charge.
+    `prompt` is the prompt's id, `source` the partition and offset of its record, for a charge;
+    `partition` is that whose part of the limits it counts in.
     """
 
     tenant: str
@@ -63,11 +65,81 @@ class Entry:
     tokens: float
     usd: float
     prompt: str = ""
-    source: int = -1
+    source: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A classifier (`by`, a name that no other process has) says which partitions are its own.
+
+    It counts from this line on, for every reader alike: what another lends of them later is void.
+    """
+
+    by: str
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """Parts of a limit that go from some partitions of the prompts to others.
+
+    `period` is `minute`, `day` or `month`; `moves` has what each partition gives, or, below zero,
+    gets. `by` is the classifier that has those that give, which counts its loans in `number`.
+    """
+
+    tenant: str
+    period: str
+    at: float
+    by: str
+    number: int
+    moves: "ByPartition"
+
+
+Line = Entry | Owner | Lent
+
+
+def encode_line(line: Line) -> bytes:
+    """The value of any line."""
+    if isinstance(line, Entry):
+        return encode_entry(line)
+    if isinstance(line, Owner):
+        return orjson.dumps({"kind": "owner", "by": line.by, "partitions": line.partitions})
+    return orjson.dumps(
+        {
+            "kind": "lent",
+            "tenant": line.tenant,
+            "period": line.period,
+            "at": to_rfc3339(line.at),
+            "by": line.by,
+            "number": line.number,
+            "moves": _plain(line.moves),
+        }
+    )
+
+
+def decode_line(value: bytes | None) -> Line:
+    """Read any line; raises BadRecordError when it is none of ours."""
+    try:
+        data = orjson.loads(value or b"")
+        kind = data["kind"]
+        if kind == "owner":
+            return Owner(str(data["by"]), tuple(map(int, data["partitions"])))
+        if kind == "lent":
+            return Lent(
+                str(data["tenant"]),
+                str(data["period"]),
+                from_rfc3339(data["at"]),
+                str(data["by"]),
+                int(data["number"]),
+                _by_partition(data["moves"]),
+            )
+        return decode_entry(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _bad("tenants") from error
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The value of a line."""
+    """The value of a charge or a correction."""
     return orjson.dumps(
         {
             "tenant": entry.tenant,
@@ -84,7 +156,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(value: bytes | None) -> Entry:
-    """Read a line; raises BadRecordError when it is none of ours."""
+    """Read a charge or a correction; raises BadRecordError when it is none of ours."""
     try:
         data = orjson.loads(value or b"")
         return Entry(
@@ -96,7 +168,7 @@ def decode_entry(value: bytes | None) -> Entry:
             float(data["tokens"]),
             float(data["usd"]),
             str(data.get("prompt", "")),
-            int(data.get("source", -1)),
+            _place(data.get("source")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad("tenants") from error
@@ -155,6 +227,13 @@ def decode_totals(value: bytes | None) -> Totals:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad("tenant-totals") from error
+
+
+def _place(given: Any) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    partition, offset = given
+    return int(partition), int(offset)
 
 
 def _plain(by: ByPartition) -> dict[str, tuple[float, float, float]]:

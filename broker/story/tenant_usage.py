@@ -22,7 +22,7 @@ from broker.core.tenant_limits import (
 )
 from broker.log.topic_names import TopicNames
 from broker.records.errors import BadRecordError
-from broker.records.tenants import EVERYONE, Entry, Totals, decode_entry, decode_totals
+from broker.records.tenants import EVERYONE, Entry, Totals, decode_line, decode_totals
 from broker.records.times import to_rfc3339
 from broker.settings import Settings
 from broker.story.log_reader import LogReader, Progress
@@ -97,9 +97,9 @@ class TenantUsage:
         account.minute.forget(now)
         day, month = account.days.get(day_of(now)), account.months.get(month_of(now))
         used: dict[Period, Amounts] = {
-            "minute": account.minute.used(),
-            "day": _NOTHING if day is None else _amounts(day),
-            "month": _NOTHING if month is None else _amounts(month),
+            "minute": _amounts(account.minute.everyone),
+            "day": _NOTHING if day is None else _amounts(day.everyone),
+            "month": _NOTHING if month is None else _amounts(month.everyone),
         }
         ends: dict[Period, float] = {
             "minute": now + MINUTE_S,
@@ -143,9 +143,12 @@ def read_usage(settings: Settings, progress: Progress | None = None) -> TenantUs
         for batch in reader.read(spans, progress):
             for message in batch:
                 try:
-                    usage.read(message.offset(), decode_entry(message.value()))
+                    line = decode_line(message.value())
                 except BadRecordError:
                     usage.unreadable += 1
+                    continue
+                if isinstance(line, Entry):
+                    usage.read(message.offset(), line)
     return usage
 
 
@@ -156,8 +159,8 @@ def _bucket(by: Any) -> Bucket:
     return bucket
 
 
-def _amounts(bucket: Bucket) -> Amounts:
-    requests, tokens, usd = bucket.everyone
+def _amounts(sums: list[float]) -> Amounts:
+    requests, tokens, usd = sums
     return requests, tokens, usd
 
 

@@ -53,13 +53,17 @@ class Town:
 
     def settle(self) -> None:
         """Until the ledger has both lines of every prompt that ended well."""
-        topic = self.talk.topics.tenants
 
         def even() -> bool:
-            kinds = Counter(line.body["kind"] for line in self.talk.read(topic))
+            kinds = Counter(line["kind"] for line in self.lines())
             return kinds["charge"] == kinds["correction"]
 
         wait_until(even, WITHIN_S, "corrections of all charges")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What was charged and corrected so far."""
+        read = [line.body for line in self.talk.read(self.talk.topics.tenants)]
+        return [line for line in read if line["kind"] in ("charge", "correction")]
 
     def becomes(self, text: str) -> None:
         other = self.file.with_suffix(".new")
@@ -138,7 +142,7 @@ def test_two_classifiers_keep_limits_and_one_that_is_killed_remembers_them(
             for one in place.talk.read(place.talk.topics.completions)
             if one.body["tenant"] == "tokens" and one.body["status"] == "succeeded"
         )
-        lines = [line.body for line in place.talk.read(place.talk.topics.tenants)]
+        lines = place.lines()
         assert sum(line["tokens"] for line in lines if line["tenant"] == "tokens") == counted
         assert counted <= 20_000 * 1.02
         told = run(place.deployment.settings, "tenants", "--json", expect=0, **place.tenants).json()

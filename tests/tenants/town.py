@@ -1,11 +1,12 @@
 """Several classifiers and a ledger, simulated: any interleaving of what they do and hear."""
 
 import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from broker.classifier.tenant_books import TenantBooks
-from broker.core.tenant_limits import Amounts, Refused, TenantLimits, TenantTerms
-from broker.records.tenants import Entry, Totals
+from broker.core.tenant_limits import NO_BOUNDS, Amounts, Refused, TenantLimits, TenantTerms
+from broker.records.tenants import Entry, Line, Totals
 
 TENANT = "acme"
 
@@ -27,8 +28,10 @@ class Town:
         self.terms = TenantTerms(limits={TENANT: limits})
         self.limits = limits
         self.partitions = partitions
-        self.ledger: list[Entry] = []
+        self.ledger: list[Line] = []
         self.totals: Totals | None = None
+        self.asked = 0
+        self.late: list[Line] = []
         self.offsets = [0] * partitions
         self.all = [Classifier(self._books()) for _ in range(classifiers)]
         self.refused: list[Refused] = []
@@ -48,12 +51,13 @@ class Town:
         if isinstance(found, Refused):
             self.refused.append(found)
             return None
-        offset = self.offsets[partition]
+        at, part = found
+        place = (partition, self.offsets[partition])
         self.offsets[partition] += 1
-        entry = Entry(TENANT, "charge", partition, found, *amounts, f"{partition}-{offset}", offset)
-        one.books.charge((partition, offset), TENANT, found, amounts)
-        one.open.append(entry)
-        return found
+        self.asked += 1
+        one.books.charge(place, TENANT, part, at, amounts)
+        one.open.append(Entry(TENANT, "charge", part, at, *amounts, f"p-{self.asked}", place))
+        return at
 
     def commit(self, one: Classifier) -> None:
         """Its transaction is committed."""
@@ -66,15 +70,32 @@ class Town:
         for offset in range(start, min(len(self.ledger), start + most)):
             one.books.read(offset, self.ledger[offset])
 
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self.now += seconds
+
+    def lend(self, one: Classifier, *, surely: bool = False) -> None:
+        """It lends what it can spare; a line may get lost, or come late."""
+        for line in one.books.lend(self.now):
+            how = 0.0 if surely else self.random.random()
+            if how < 0.8:
+                self.ledger.append(line)
+            elif how < 0.95:
+                self.late.append(line)
+        if self.random.random() < 0.2:
+            self.ledger += self.late
+            self.late = []
+
     def correct(self, share: float) -> None:
         """A worker ends a prompt: it used only this share of what it was charged."""
-        ended = {entry.prompt for entry in self.ledger if entry.kind == "correction"}
-        charges = [e for e in self.ledger if e.kind == "charge" and e.prompt not in ended]
+        lines = [line for line in self.ledger if isinstance(line, Entry)]
+        ended = {entry.prompt for entry in lines if entry.kind == "correction"}
+        charges = [e for e in lines if e.kind == "charge" and e.prompt not in ended]
         if charges:
             charge = self.random.choice(charges)
             less = (share - 1.0) * charge.tokens
             self.ledger.append(
-                replace(charge, kind="correction", requests=0.0, tokens=less, usd=0.0, source=-1)
+                replace(charge, kind="correction", requests=0.0, tokens=less, usd=0.0, source=None)
             )
 
     def share_out(self) -> None:
@@ -84,14 +105,26 @@ class Town:
                 self.commit(one)
             for entry in one.open:
                 # Its prompt is read again by whoever gets the partition.
-                self.offsets[entry.partition] = min(self.offsets[entry.partition], entry.source)
+                assert entry.source is not None
+                partition, offset = entry.source
+                self.offsets[partition] = min(self.offsets[partition], offset)
             one.open = []
         owners = [self.random.choice(self.all) for _ in range(self.partitions)]
         for one in self.all:
-            one.owned = frozenset(p for p in range(self.partitions) if owners[p] is one)
-            one.books.owns(one.owned)
+            self.own(one, frozenset(p for p in range(self.partitions) if owners[p] is one))
+        self.settle()
+
+    def own(self, one: Classifier, partitions: frozenset[int]) -> None:
+        """A classifier hears that these partitions are its own."""
+        one.owned = partitions
+        one.books.owns(partitions)
+        self.ledger.append(one.books.claim)
+
+    def settle(self) -> None:
+        """Everyone reads to the end."""
+        for one in self.all:
             self.hear(one, len(self.ledger))
-            one.books.read_all()
+            assert one.books.settled
 
     def tell_totals(self, one: Classifier) -> None:
         """It writes what it knows of the ledger."""
@@ -104,17 +137,51 @@ class Town:
         first = 0
         if self.totals is not None:
             one.books.restore(self.totals)
-            first = self.random.randint(0, self.totals.offset)
+            # What may still count in a minute is read in any case.
+            budgets = self.limits.minute == NO_BOUNDS
+            first = self.random.randint(0, self.totals.offset) if budgets else 0
         one.books.position = first
         self.share_out()
 
+    def live(self, steps: int, *, corrections: bool = True) -> Iterator[None]:
+        """So many random steps, in a mixture that is random too: some hear or commit seldom."""
+        draw = self.random
+
+        def ask(one: Classifier) -> None:
+            size = float(draw.randint(1, 400))
+            for _ in range(draw.randint(1, 12)):
+                self.ask(one, (1.0, size, 0.0))
+
+        acts: list[Callable[[Classifier], object]] = [
+            ask,
+            self.commit,
+            lambda one: self.hear(one, draw.randint(1, 60)),
+            self.lend,
+            self.tell_totals,
+            lambda _: self.correct(draw.uniform(0.2, 1.0)) if corrections else None,
+            lambda _: self.wait(draw.uniform(0.0, 10.0)),
+        ]
+        weights = [2.0, *(draw.uniform(0.05, 1.0) for _ in acts[1:])]
+        favourite = draw.choice(self.all)
+        skewed = draw.random() < 0.5
+        for _ in range(steps):
+            how = draw.random()
+            if how < 0.004:
+                self.kill(draw.choice(self.all))
+            elif how < 0.015:
+                self.share_out()
+            else:
+                (act,) = draw.choices(acts, weights)
+                act(favourite if skewed and act is ask else draw.choice(self.all))
+            yield
+
     def begun(self) -> list[Entry]:
         """Every charge that holds, committed or still on its way."""
-        lines = [entry for entry in self.ledger if entry.kind == "charge"]
+        lines = [e for e in self.ledger if isinstance(e, Entry) and e.kind == "charge"]
         return [*lines, *(entry for one in self.all for entry in one.open)]
 
     def spent(self) -> float:
         """Tokens, by the ledger and what is on its way to it."""
-        return sum(e.tokens for e in self.ledger) + sum(
+        return sum(e.tokens for e in self.ledger if isinstance(e, Entry)) + sum(
             entry.tokens for one in self.all for entry in one.open
         )
