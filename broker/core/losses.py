@@ -8,6 +8,7 @@ from broker.core.policies import Policy
 from broker.core.route_reasons import Loss
 from broker.core.route_request import Request
 
+_WORDS: Final = {standing: standing.value for standing in Standing}
 _STANDING: Final = {
     Standing.OUT: Loss.BREAKER,
     Standing.PROBING: Loss.PROBING,
@@ -40,28 +41,29 @@ def _note(
     policy: Policy,
     limit_s: float,
 ) -> Mapping[str, Any]:
-    name = one.provider
     note: dict[str, Any] = {
-        "provider": name,
-        "standing": one.standing.value,
+        "provider": one.provider,
+        "standing": _WORDS[one.standing],
         "wait_s": round(one.wait_s, 3),
     }
     if request is None:
         return note
-    time_s = request.time_s(one)
+    time_s = one.time_s(request.model, request.output_tokens)
     if time_s is not None:
         note["time_s"] = round(time_s, 3)
         if one.late != 1.0:
             note["late"] = round(one.late, 3)
-    usd = request.usd.get(name)
+    usd = request.usd.get(one.provider)
     if usd is not None:
         note["usd"] = round(usd, 9)
     if one is winner:
         return note
-    bar = request.barred.get(name)
-    note["lost"] = _lost(one, winner, request, policy, limit_s).value if bar is None else bar.code
+    bar = request.barred.get(one.provider) if request.barred else None
     if bar is not None:
+        note["lost"] = bar.code
         note["why"] = bar.words
+    else:
+        note["lost"] = _lost(one, winner, request, policy, limit_s)
     return note
 
 
