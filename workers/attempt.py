@@ -25,6 +25,7 @@ from workers.moving import Mover
 from workers.noting import Notes
 from workers.providers.dialect import Answer, CannotExpressError
 from workers.quota_keeping import Allowance
+from workers.reply_reading import CutOffError
 from workers.tallies import Tallies
 from workers.ticket import Ticket
 
@@ -82,6 +83,8 @@ class Attempts:
             code = job.why_cut if isinstance(error, asyncio.CancelledError) else "internal"
             job.calls = max(job.calls, attempt)  # also when cancelled before its start was written
             cut = CallResult(time.time() - began)
+            if isinstance(error, CutOffError):
+                cut = replace(cut, usage=error.usage, received_tokens=error.received_tokens)
             job.provider_s += cut.seconds
             self.notes.ended(job, "stop", cut, code)
             raise

@@ -16,6 +16,7 @@ from broker.core.retries import RetryTable, Transport
 from broker.records.usage import Usage
 from broker.records.work import Work
 from broker.settings.providers import ServedModel
+from workers import reply_reading as reading
 from workers.credentials import Credential, without_key
 from workers.exchange import SENTENCES, CallLimits, Exchange
 from workers.providers.dialect import (
@@ -28,7 +29,6 @@ from workers.providers.dialect import (
     MalformedReplyError,
     Reply,
 )
-from workers.reply_reading import OnPieces, Streaming, read_stream, read_whole, received
 from workers.stream_ends import StreamEnds, transport_of
 
 _BIG_BODY: Final = 1024 * 1024
@@ -155,7 +155,7 @@ class ProviderClient:
         return Prepared(work, request, await self._credential.headers())
 
     async def call(
-        self, prepared: Prepared, attempt: int, on_pieces: OnPieces | None = None
+        self, prepared: Prepared, attempt: int, on_pieces: reading.OnPieces | None = None
     ) -> CallResult:
         """Ask once. Returns within the limits and the prompt's deadline, whatever happens."""
         began = time.monotonic()
@@ -166,7 +166,7 @@ class ProviderClient:
             headers |= {_TRACE_ID: work.id, _TRACE_ATTEMPT: str(attempt)}
         stream = None
         if prepared.request.streamed:
-            stream = Streaming(self._adapter.assembler(work), on_pieces)
+            stream = reading.Streaming(self._adapter.assembler(work), on_pieces)
             headers |= self._stream_ends.headers()
         try:
             answer = await self._exchange(exchange, prepared, headers, stream)
@@ -182,13 +182,15 @@ class ProviderClient:
                 message=without_key(error, prepared.credential),
                 retry_after_s=error.retry_after_s,
                 should_retry=error.should_retry,
-                usage=_used(stream),
+                usage=reading.used(stream),
                 limits=self._limits_of(exchange),
-                received_tokens=received(stream),
+                received_tokens=reading.received(stream),
                 notes=self._notes_of(exchange),
             )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             transport, expired = exchange.failed_by(error)
+        except asyncio.CancelledError:
+            raise reading.CutOffError(stream) from None
         except CutStreamError:
             transport, expired = Transport.STREAM_CUT, False
         except MalformedReplyError:
@@ -202,7 +204,7 @@ class ProviderClient:
                 per_token_s=exchange.per_token_s(answer.usage.output_tokens),
                 usage=answer.usage,
                 limits=self._limits_of(exchange),
-                received_tokens=received(stream, answer),
+                received_tokens=reading.received(stream, answer),
                 notes={**answer.notes, **self._notes_of(exchange)},
             )
         return CallResult(
@@ -214,9 +216,9 @@ class ProviderClient:
             message=SENTENCES[transport],
             transport=transport,
             expired=expired,
-            usage=_used(stream),
+            usage=reading.used(stream),
             limits=self._limits_of(exchange),
-            received_tokens=received(stream),
+            received_tokens=reading.received(stream),
             notes=self._notes_of(exchange),
         )
 
@@ -231,7 +233,7 @@ class ProviderClient:
         exchange: Exchange,
         prepared: Prepared,
         headers: Mapping[str, str],
-        stream: Streaming | None,
+        stream: reading.Streaming | None,
     ) -> Answer:
         request = prepared.request
         url = self._urls.get(request.path)
@@ -245,14 +247,12 @@ class ProviderClient:
             exchange.answered(reply.status, reply.headers)
             if stream is not None and reply.status < _ERRORS_FROM:
                 transport = transport_of(reply)
-                answer = await read_stream(exchange, timer, stream, reply)
+                answer = await reading.read_stream(exchange, timer, stream, reply)
                 await self._stream_ends.ended(reply.content, transport)
                 return answer
-            whole = Reply(reply.status, reply.headers, await read_whole(exchange, timer, reply))
+            whole = Reply(
+                reply.status, reply.headers, await reading.read_whole(exchange, timer, reply)
+            )
             if reply.status >= _ERRORS_FROM:
                 raise self._adapter.error(whole)
             return self._adapter.answer(prepared.work, whole)
-
-
-def _used(stream: Streaming | None) -> Usage:
-    return _NOTHING_USED if stream is None else stream.assembler.usage

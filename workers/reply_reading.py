@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 
 from broker.core.token_estimate import estimate_tokens
+from broker.records.usage import Usage
 from workers.exchange import Exchange
 from workers.providers.dialect import Answer, Assembler, MalformedReplyError, Piece
 
@@ -18,6 +19,7 @@ MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 _ASCII: Final = 0.25
 _OTHER: Final = 0.7
 """Tokens for each character, about: English and code, and most other scripts."""
+
 
 OnPieces = Callable[[Sequence[Piece]], None]
 """Told what a stream brings, as it comes."""
@@ -30,6 +32,15 @@ class Streaming:
     assembler: Assembler
     on_pieces: OnPieces | None
     received_tokens: float = 0.0
+
+
+class CutOffError(asyncio.CancelledError):
+    """A call was cancelled, after this usage and about so many tokens of an answer had come."""
+
+    def __init__(self, stream: Streaming | None) -> None:
+        super().__init__()
+        self.usage = used(stream)
+        self.received_tokens = received(stream)
 
 
 async def read_stream(
@@ -69,6 +80,11 @@ def tokens_in(pieces: Sequence[Piece]) -> float:
             elif isinstance(value, list):  # calls of tools: their arguments are all that is long
                 tokens += len(value)
     return tokens
+
+
+def used(stream: Streaming | None) -> Usage:
+    """What a stream has said of its usage so far."""
+    return Usage() if stream is None else stream.assembler.usage
 
 
 def received(stream: Streaming | None, answer: Answer | None = None) -> int:

@@ -147,7 +147,8 @@ class TestWhatRuns:
     def test_a_stream_gets_its_last_piece(self) -> None:
         async def main() -> None:
             async with running() as worker:
-                worker.provider.reply = says.streamed(says.chunk("Because"), end="hang")
+                text = "twelve chars" * 20
+                worker.provider.reply = says.streamed(says.chunk(text), end="hang")
                 worker.read((0, work("a", fields=STREAM)))
                 await until(lambda: len(worker.made.chunks.taken) >= 2)
                 worker.cancel("a")
@@ -155,6 +156,12 @@ class TestWhatRuns:
                 assert statuses(worker) == {"a": "cancelled"}
                 last = worker.made.chunks.taken[-1]
                 assert (last.event, last.code) == ("failed", "cancelled")
+                # What had come is paid for, and the provider may have gone on.
+                (event,) = worker.made.journal.of("ended")
+                assert (event.output_tokens, event.cost_estimated) == (60, True)
+                (ended,) = worker.completions()
+                assert ended.cost_usd == event.cost_usd
+                assert ended.cost_usd
                 worker.check_all_free()
 
         on_loop(main())
