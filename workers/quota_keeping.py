@@ -191,6 +191,7 @@ class Allowance:
         self._look_due = due
         if self._concurrency is not None:
             self._concurrency.looked(now, due)
+            self._resize()
 
     def wait_behind(self, model: str, requests: int, tokens: float, now: float) -> float:
         """Seconds until what stands behind so many requests and tokens may start."""

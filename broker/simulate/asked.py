@@ -25,11 +25,8 @@ class Asked:
     extra_tokens: int
     """Of the input tokens, those that weighing adds by itself for what is not text."""
     output_tokens: int | None = field(repr=False)
-
-    @property
-    def own_maximum(self) -> int | None:
-        """The most output tokens that the request allows for one answer, where it says so."""
-        return own_maximum(self.prompt.fields)
+    own_maximum: int | None = None
+    """The most output tokens that the request allows for one answer, where it says so."""
 
 
 def asked_of(prompt: Prompt, input_tokens: int, output_tokens: int | None) -> Asked:
@@ -38,7 +35,7 @@ def asked_of(prompt: Prompt, input_tokens: int, output_tokens: int | None) -> As
         prompt, fields=without_texts(prompt.fields), metadata={}, headers=(), reply_partition=None
     )
     extra = content_of(bare.fields, _EQUIVALENTS).extra_tokens
-    return Asked(bare, input_tokens, extra, output_tokens)
+    return Asked(bare, input_tokens, extra, output_tokens, own_maximum(bare.fields))
 
 
 def without_texts(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,13 +118,12 @@ class Cloud:
         """It has a place from now on."""
         self._in_use += 1
         call.has_place = True
-        served, waited = call.served, self._events.now - call.began
-        result = (
-            answered(call.asked, served)
-            if served.fault is None
-            else end_of(served.fault, served, self._given, self._plan.settings)
-        )
-        self._end_at(call, result, waited + self._call_s)
+        served, more_s = call.served, self._events.now - call.began + self._call_s
+        if served.fault is None:
+            self._end_at(call, answered(call.asked, served, more_s), 0.0)
+        else:
+            result = end_of(served.fault, served, self._given, self._plan.settings)
+            self._end_at(call, result, more_s)
 
     def _end_at(self, call: Call, result: CallResult, more_s: float) -> None:
         """It ends with this, so much later than its own seconds say; bounds cut it before."""
@@ -140,7 +139,7 @@ class Cloud:
         if deadline is not None and call.began + seconds > deadline:
             seconds = max(0.0, deadline - call.began)
             result = CallResult(seconds, transport=Transport.TOTAL_TIMEOUT, expired=True)
-        call.result = later(result, seconds, first)
+        call.result = result if seconds == result.seconds else later(result, seconds, first)
         self._events.at(call.began + seconds, self._end, call)
 
     def _end(self, call: Call) -> None:

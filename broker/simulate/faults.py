@@ -22,16 +22,16 @@ _FILTERED: Final = Answer(None, {}, Usage(), "content_filter", refusal="answer_f
 _OK: Final = 200
 
 
-def answered(asked: Asked, served: Served, answer: Answer = _SOME) -> CallResult:
-    """A whole answer."""
+def answered(asked: Asked, served: Served, more_s: float) -> CallResult:
+    """A whole answer, `more_s` later than its provider alone makes it."""
     streamed, tokens = asked.prompt.stream, served.output_tokens
     each = None
     if streamed and tokens > 1:
         each = (served.whole_s - served.first_s) / (tokens - 1)
     return CallResult(
-        served.whole_s,
-        first_token_s=served.first_s if streamed else served.whole_s,
-        answer=answer,
+        served.whole_s + more_s,
+        first_token_s=(served.first_s if streamed else served.whole_s) + more_s,
+        answer=_SOME,
         status=_OK,
         per_token_s=each,
         usage=Usage(asked.input_tokens, tokens),

@@ -22,6 +22,7 @@ from broker.simulate.outcome import Outcome
 from broker.simulate.reports import Board
 from broker.simulate.worker import SimulatedWorker
 from workers.job import Job
+from workers.reporting import LOOK_S
 
 LONGEST_S: Final = 7 * 86_400.0
 """So long after the last prompt came, what is not done is left: topics keep it no longer."""
@@ -66,6 +67,8 @@ class Replay:
         self._delays = delays
         self._outcome = Outcome(tuple(prompts), tuple(settings.providers), began)
         self._left = len(prompts)
+        self._looks = dict.fromkeys(settings.providers, 0)
+        self._look_due = dict.fromkeys(settings.providers, began)
         self._board = Board()
         self._classifier = SimulatedClassifier(settings, self._board, began)
         chance = Random(seed).random  # noqa: S311 - it spreads retries, repeatably
@@ -91,7 +94,7 @@ class Replay:
             return outcome
         for worker in self._workers.values():
             worker.reporter.publish = self._publish
-            events.at(events.now, self._look, worker)
+            self._look_at(worker, events.now)
         events.at(events.now, self._come, 0)
         events.run(outcome.prompts[-1].prompt.accepted_at + LONGEST_S)
         outcome.events = events.handled
@@ -121,7 +124,12 @@ class Replay:
 
     def _arrive(self, what: tuple[Work, Asked]) -> None:
         work, asked = what
-        self._workers[work.route[-1].provider].arrived(work, asked, work.lane)
+        worker = self._workers[work.route[-1].provider]
+        worker.arrived(work, asked, work.lane)
+        if worker.reporter.is_stirred:
+            soon = self._events.now + LOOK_S / 2
+            if soon < self._look_due[worker.provider]:
+                self._look_at(worker, soon)
 
     def finished(self, provider: str, job: Job, end: Followed) -> None:
         """A prompt has its completion."""
@@ -158,10 +166,19 @@ class Replay:
         if not self._left:
             self._events.stop()
 
-    def _look(self, worker: SimulatedWorker) -> None:
-        events = self._events
-        worker.reporter.look(events.now)
-        events.at(events.now + worker.reporter.every_s, self._look, worker)
+    def _look(self, what: tuple[SimulatedWorker, int]) -> None:
+        """A worker's turn to tell of itself; of two that were planned the later plan counts."""
+        worker, number = what
+        if number != self._looks[worker.provider]:
+            return
+        worker.reporter.look(self._events.now)
+        self._look_at(worker, worker.reporter.next_look(self._events.now))
+
+    def _look_at(self, worker: SimulatedWorker, at: float) -> None:
+        number = self._looks[worker.provider] + 1
+        self._looks[worker.provider] = number
+        self._look_due[worker.provider] = at
+        self._events.at(at, self._look, (worker, number))
 
     def _journal(self, told: Answered | Begun) -> None:
         """A line of the journal, which the classifier reads a little later."""

@@ -44,6 +44,8 @@ class Reporter:
         self._dispatcher = dispatcher
         self._breaker = breaker
         self._tallies = tallies
+        self._allowance = allowance
+        self._was_busy = False
         self.publish: Callable[[ProviderState], None] = _nobody
         none = dict.fromkeys(LANES, 0)
         subject = Subject(
@@ -62,26 +64,38 @@ class Reporter:
         self._waits = False
         self._weight = 0
 
+    def next_look(self, now: float) -> float:
+        """When to `look` next: ten times a second, but not where nothing can matter before then."""
+        if self._is_busy or self._state != "closed":
+            return now + LOOK_S
+        return max(now + LOOK_S, self._at + EVERY_S)
+
     @property
-    def every_s(self) -> float:
-        """How often to `look`."""
-        return LOOK_S
+    def is_stirred(self) -> bool:
+        """Whether an arrival makes an earlier look worth while than was planned."""
+        return not self._was_busy and self._is_busy
 
     def look(self, now: float) -> None:
-        """Ten times a second: cheap where nothing can have changed that others should know."""
+        """Ten times a second: cheap where nothing has changed that others should know."""
         dispatcher = self._dispatcher
+        self._was_busy = self._is_busy
+        if self._was_busy:
+            self._allowance.looked(now, now + LOOK_S)
         if (
             now - self._at >= EVERY_S
             or dispatcher.idle is self._waits
             or self._breaker.state(now) != self._state
         ):
             self._reporting.look(now)
-            return
-        if self._waits:
+        elif self._waits:
             weight = sum(dispatcher.waiting_weight.values())
             speed = self._tallies.speed.of(dispatcher.slots)
             if speed is not None and abs(weight - self._weight) > _MUCH * speed:
                 self._reporting.look(now)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._dispatcher.in_flight > 0 or not self._dispatcher.idle
 
     def _told(self, state: ProviderState) -> None:
         self._at, self._state = state.at, state.breaker
