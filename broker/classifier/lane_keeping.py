@@ -66,8 +66,8 @@ class FittedThresholds:
 
     @property
     def is_heard(self) -> bool:
-        """Whether every change so far was taken in at the latest `tick`."""
-        return self._follower.caught_up and time.time() - self._looked_at < LOOK_S / 2
+        """Whether every change that was there at the start is in force."""
+        return self._follower.caught_up
 
     def start(self) -> None:
         """Begin to follow the changes."""
@@ -83,12 +83,12 @@ class FittedThresholds:
 
         `all_read`: the journal was read to its end, so that what is wanted is of all the traffic.
         """
+        for change in self._follower.take(_BATCH):
+            self._follow(change, now)
         if 0.0 <= now - self._looked_at < LOOK_S:
             return
         self._looked_at = now
         self._producer.poll(0)
-        for change in self._follower.take(_BATCH):
-            self._follow(change, now)
         if not all_read or not self._follower.caught_up:
             return
         bounds = self.bounds

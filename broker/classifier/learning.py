@@ -28,7 +28,9 @@ from broker.telemetry.metrics import ClassifierMetrics
 
 _SLICE: Final = 64
 """Taken in before a slice of decisions: as many as it may have prompts."""
-_IDLE: Final = 512
+_TURN_S: Final = 0.004
+"""So long the event loop is kept at once, while much waits."""
+_BUSY_S: Final = 0.006
 _IDLE_S: Final = 0.05
 _MOST_WAITING: Final = 20_000
 _HALF_LIVES: Final = 4
@@ -100,7 +102,6 @@ class Learning:
         self.lengths = LearnedLengths(self._known, rules) if given.learn else None
         auto = settings.lanes.mode == "auto"
         self.thresholds = FittedThresholds(settings, rules, metrics) if auto else None
-        self._tick: asyncio.TimerHandle | None = None
         self._closed = False
         self._follower: TopicFollower[Answered | Begun] | None = None
         if given.learn or auto:
@@ -127,7 +128,7 @@ class Learning:
         For another thread than the event loop's, which has to run meanwhile.
         """
         ends = time.monotonic() + deadline_s
-        while self._follower is not None and not self._follower.caught_up:
+        while not self._all_read:
             if self._closed or time.monotonic() >= ends:
                 return False
             time.sleep(_LOOK_S)
@@ -146,13 +147,18 @@ class Learning:
         ends = time.monotonic() + deadline_s
         all_read = False
         while not all_read and time.monotonic() < ends:
-            all_read = self._follower.caught_up
-            for _ in range(_MOST_WAITING // _IDLE + 1):
-                self._take_in(_IDLE)
+            while self._take_in(_SLICE) and time.monotonic() < ends:
+                pass
             if self.thresholds is not None:
-                all_read = all_read and self.thresholds.is_heard
                 self.thresholds.tick(time.time(), all_read=False)
-            time.sleep(_LOOK_S)
+            all_read = self._all_read
+            time.sleep(0.0 if all_read else _LOOK_S)
+
+    @property
+    def _all_read(self) -> bool:
+        """Whether what was there at the start is taken in."""
+        heard = self.thresholds is None or self.thresholds.is_heard
+        return heard and (self._follower is None or self._follower.caught_up)
 
     def before_slice(self) -> None:
         """Take in a little of what was read, a third of a millisecond; before each slice."""
@@ -169,16 +175,22 @@ class Learning:
     def _idle(self) -> None:
         if self._closed or self._follower is None:
             return
-        self._take_in(_IDLE)
+        ends = time.perf_counter() + _TURN_S
+        more = True
+        while more and time.perf_counter() < ends:
+            more = self._take_in(_SLICE)
         if self.thresholds is not None:
             self.thresholds.tick(time.time(), all_read=self._follower.caught_up)
-        self._tick = asyncio.get_running_loop().call_later(_IDLE_S, self._idle)
+        pause_s = _BUSY_S if more else _IDLE_S
+        asyncio.get_running_loop().call_later(pause_s, self._idle)
 
-    def _take_in(self, most: int) -> None:
+    def _take_in(self, most: int) -> bool:
+        """Take in so many at most; whether that many were there."""
         if self._follower is None:
-            return
-        learned = 0
+            return False
+        learned = taken = 0
         for one in self._follower.take(most):
+            taken += 1
             if isinstance(one, Answered):
                 self._known.learn(one)
                 learned += 1
@@ -187,6 +199,7 @@ class Learning:
         if learned:
             self._metrics.answers_learned.inc(learned)
             self._metrics.tenants_learned.set(self._known.tenants)
+        return taken == most
 
 
 def _read(message: Any, *, starts: bool, ends: bool) -> Answered | Begun | None:
