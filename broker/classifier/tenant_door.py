@@ -38,7 +38,8 @@ class TenantDoor:
         if limits is None:
             return _FREELY
         tokens = weighed.input_tokens + weighed.output_tokens
-        usd = self.costs.of(prompt, weighed)
+        # Where dollars have no limit the correction at the end is enough for the sums.
+        usd = self.costs.of(prompt, weighed) if limits.of_dollars else 0.0
         latest = now + limits.max_wait_s
         if prompt.deadline is not None:
             latest = min(latest, prompt.deadline)

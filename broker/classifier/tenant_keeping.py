@@ -27,7 +27,7 @@ COVERED_S: Final = 600.0
 to five, and what another classifier may have overwritten with totals of some seconds before."""
 _BATCH: Final = 5_000
 
-OnLoop = Callable[..., None]
+OnLoop = Callable[..., object]
 """Calls a function with arguments on the event loop, from any thread."""
 
 

@@ -7,7 +7,6 @@ spent through it. So all classifiers together stay within a budget however late 
 other, but for `SLACK`, which each may use of its own share while the others have left some.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -69,13 +68,14 @@ class Bucket:
 class TenantAccount:
     """One tenant's use, as one classifier knows it. Not thread-safe."""
 
-    __slots__ = ("_full", "_owned", "days", "minute", "months")
+    __slots__ = ("_full", "_owned", "_roomy", "days", "minute", "months")
 
     def __init__(self, owned: frozenset[int]) -> None:
         self._owned = owned
         self.minute = MinuteWindow(owned)
         self.days: dict[int, Bucket] = {}
         self.months: dict[int, Bucket] = {}
+        self._roomy = (-1, 0)
         self._full: tuple[TenantLimits, float, int, float, float] | None = None
         """Under which limits and share nothing as large in a dimension can begin before a time."""
 
@@ -84,6 +84,7 @@ class TenantAccount:
         if partitions == self._owned:
             return
         self._owned = partitions
+        self._roomy = (-1, 0)
         self._full = None
         self.minute.owns(partitions)
         for bucket in (*self.days.values(), *self.months.values()):
@@ -134,22 +135,28 @@ class TenantAccount:
         What is let in is charged to that one, whichever it came through: so no part is overdrawn
         that another classifier could be given alone. `partitions` are all of the prompts.
         """
-        if len(self._owned) == 1:
-            return min(self._owned)
-        best, most = -1, -math.inf
         bounded = [
             (period, number, bound / partitions)
             for period in PERIODS
             for number, bound in enumerate(limits.of(period))
             if bound is not None
         ]
-        for partition in self._owned:
-            left = min(
+
+        def left(partition: int) -> float:
+            return min(
                 (part - self.used_through(partition, period, at)[number]) / part
                 for period, number, part in bounded
             )
-            if left > most:
-                best, most = partition, left
+
+        if not self._owned:
+            return 0
+        kept, times = self._roomy
+        if times > 0 and left(kept) > _MUCH:
+            self._roomy = (kept, times - 1)
+            return kept
+        best = max(self._owned, key=left)
+        # While there is much left of it the others need not be looked at each time.
+        self._roomy = (best, _AGAIN)
         return best
 
     def _at(self, period: Period, at: float) -> Bucket | None:
@@ -224,6 +231,8 @@ class TenantAccount:
         return bucket
 
 
+_MUCH: Final = 0.25
+_AGAIN: Final = 15
 _NOTHING: Final[Sums] = [0.0, 0.0, 0.0]
 
 

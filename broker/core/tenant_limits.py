@@ -37,6 +37,11 @@ class TenantLimits:
         """Whether there is a limit at all."""
         return any(bound is not None for bound in (*self.minute, *self.day, *self.month))
 
+    @property
+    def of_dollars(self) -> bool:
+        """Whether there is one of dollars."""
+        return not (self.minute[2] is self.day[2] is self.month[2] is None)
+
     def of(self, period: Period) -> Bounds:
         """The limits of one period."""
         bounds: Bounds = getattr(self, period)

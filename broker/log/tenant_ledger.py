@@ -49,7 +49,7 @@ class TenantLedger:
     `on_read` is called on the thread when there is something to take.
     """
 
-    def __init__(self, settings: Settings, on_read: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, on_read: Callable[[], object]) -> None:
         names = TopicNames(settings.kafka.prefix)
         self._topic, self._totals_topic = names.tenants, names.tenant_totals
         self._client = consumer_config(
