@@ -64,7 +64,7 @@ class Expectations:
         return self._late.factors(now)
 
     def overdue(self, now: float) -> tuple[float, float]:
-        """Weight of calls that should long have ended, and the seconds they have taken so far.
+        """How many calls should long have ended, and their token units a second so far, together.
 
         Calls that hang speak before they end, and else would be thought as quick as those before.
         """
@@ -72,14 +72,14 @@ class Expectations:
             return self._overdue
         self._looked_at = now
         lines = self.lines()
-        weight = seconds = 0.0
+        count = speed = 0.0
         for job, began in self._under_way.items():
             work, age = job.work, now - began
             should = call_seconds(lines, work.model, work.expected_output_tokens)
             if should is not None and age > _OVERDUE * should + _OVERDUE_S:
-                weight += work.weight
-                seconds += age
-        self._overdue = (weight, seconds)
+                count += 1
+                speed += work.weight / age
+        self._overdue = (count, speed)
         return self._overdue
 
 

@@ -41,11 +41,13 @@ class Speed:
     def of(self, slots: int, overdue: tuple[float, float] = (0.0, 0.0)) -> float | None:
         """Token units a second of so many slots; None before the first call.
 
-        `overdue` are weight and seconds of calls that should have ended: they count as if they
-        ended now.
+        `overdue` are the calls that should have ended, and their own speed together if they ended
+        now: their slots have that one.
         """
-        weight, seconds = self._weight + overdue[0], self._seconds + overdue[1]
-        return slots * weight / seconds if seconds > 0 else None
+        if self._seconds <= 0:
+            return None
+        each, (count, speed) = self._weight / self._seconds, overdue
+        return max(0.0, slots - count) * each + min(speed, count * each)
 
 
 class Recent:
