@@ -26,7 +26,7 @@ LIGHT_TOKENS: Final = 100
 HEAVY_TOKENS: Final = 2_000
 LIGHT_RATE: Final = 40.0
 OFFERED: Final = 1.2
-"""Light and heavy together, of what the slots can serve."""
+"""Of what the slots can serve, by the heavy prompts alone."""
 BUSY_SHARE: Final = 0.8
 """Slots used less than this were not overloaded, whatever was offered. A quarter is kept for light
 prompts, and these use three quarters of it: 0.94 of all can be busy."""
@@ -39,24 +39,23 @@ def service_s(tokens: int) -> float:
 
 
 def heavy_rate() -> float:
-    """Heavy prompts a second that bring the load to 120% of capacity, beside the light ones."""
-    left = OFFERED * SLOTS - LIGHT_RATE * service_s(LIGHT_TOKENS)
-    return left / service_s(HEAVY_TOKENS)
+    """Heavy prompts a second that are 120% of capacity; the light ones come beside them."""
+    return OFFERED * SLOTS / service_s(HEAVY_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Two loads merged by when they are due; `light` are the places of the first one's prompts."""
+    """Two loads merged by when they are due, with the places of each one's prompts."""
 
     load: Load
-    light: Sequence[int]
-    heavy: Sequence[int]
+    first: Sequence[int]
+    second: Sequence[int]
 
 
-def mixed(light: Load, heavy: Load) -> Mixed:
+def mixed(first: Load, second: Load) -> Mixed:
     """Both at once."""
-    both = [(due, body, True) for due, body in zip(light.due_s, light.bodies, strict=True)]
-    both += [(due, body, False) for due, body in zip(heavy.due_s, heavy.bodies, strict=True)]
+    both = [(due, body, True) for due, body in zip(first.due_s, first.bodies, strict=True)]
+    both += [(due, body, False) for due, body in zip(second.due_s, second.bodies, strict=True)]
     both.sort(key=lambda one: one[0])
     return Mixed(
         Load([due for due, _, _ in both], [body for _, body, _ in both]),
@@ -99,16 +98,16 @@ async def light_ratios(site: Site, pace: Pace, runs: int) -> list[float]:
                 beside = await loop.offer(both.load)
                 busy = busy_share(beside, both)
                 before = quantile(alone.latencies_ms(), 0.95)
-                after = quantile(beside.latencies_ms(both.light), 0.95)
-                slow = quantile(beside.latencies_ms(both.heavy), 0.95)
+                after = quantile(beside.latencies_ms(both.first), 0.95)
+                slow = quantile(beside.latencies_ms(both.second), 0.95)
                 site.say(
                     f"  run {run}: light p95 {before:.0f} ms alone, {after:.0f} ms beside heavy "
                     f"(whose p95 is {slow:,.0f} ms); {busy:.0%} of the slots busy"
                 )
                 if busy < BUSY_SHARE:
                     raise MeasurementFailedError(
-                        f"Only {busy:.0%} of the {SLOTS} slots were busy, so this was no load of "
-                        f"{OFFERED:.0%} of capacity."
+                        f"Only {busy:.0%} of the {SLOTS} slots were busy, so heavy prompts were "
+                        f"no load of {OFFERED:.0%} of capacity."
                     )
                 ratios.append(after / before)
     return ratios
@@ -120,6 +119,6 @@ def busy_share(offered: Offered, both: Mixed) -> float:
     begins, ends = watch.due[0] + _SETTLED_S, watch.due[-1]
     used = sum(
         service_s(tokens) * sum(begins < watch.at[place] <= ends for place in places)
-        for places, tokens in ((both.light, LIGHT_TOKENS), (both.heavy, HEAVY_TOKENS))
+        for places, tokens in ((both.first, LIGHT_TOKENS), (both.second, HEAVY_TOKENS))
     )
     return used / (SLOTS * (ends - begins))

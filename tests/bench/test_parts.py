@@ -6,8 +6,10 @@ from array import array
 import orjson
 import pytest
 
+from broker.bench import noisy
 from broker.bench.arrivals import Watch
 from broker.bench.lanes import OFFERED, SLOTS, heavy_rate, mixed, service_s
+from broker.bench.noisy import flooded
 from broker.bench.open_loop import Offered, steady
 from broker.bench.prompts import light_bodies, with_id
 from broker.bench.quotas import error_of
@@ -78,15 +80,25 @@ def test_a_late_generator_says_so() -> None:
 
 
 def test_heavy_prompts_bring_the_load_to_what_is_said() -> None:
-    light = 40 * service_s(100)
-    assert light + heavy_rate() * service_s(2_000) == pytest.approx(OFFERED * SLOTS)
+    assert heavy_rate() * service_s(2_000) == pytest.approx(OFFERED * SLOTS)
+
+
+def test_the_flood_is_more_than_the_slots_can_serve_and_the_quiet_are_not() -> None:
+    both = flooded(20.0)
+    assert len(both.second) == pytest.approx(noisy.TIMES * len(both.first) / noisy.QUIET)
+    offered = len(both.load.bodies) / both.load.seconds
+    assert offered > 1.3 * noisy.CAPACITY
+    assert len(both.first) / both.load.seconds < 0.6 * noisy.CAPACITY
+    tenants = [orjson.loads(both.load.bodies[place])["tenant"] for place in both.first]
+    assert len(set(tenants)) == noisy.QUIET
+    assert pytest.approx(0.1 + 399 * noisy.per_token_s()) == noisy.SERVICE_S
 
 
 def test_two_loads_are_merged_by_time_and_each_prompt_is_known_again() -> None:
     both = mixed(steady(10, 1, (b"light",)), steady(4, 1, (b"heavy",)))
     assert list(both.load.due_s) == sorted(both.load.due_s)
-    assert {both.load.bodies[place] for place in both.light} == {b"light"}
-    assert (len(both.light), len(both.heavy)) == (10, 4)
+    assert {both.load.bodies[place] for place in both.first} == {b"light"}
+    assert (len(both.first), len(both.second)) == (10, 4)
 
 
 def test_a_settings_file_says_what_was_meant() -> None:
