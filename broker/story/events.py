@@ -15,6 +15,7 @@ EventName = Literal[
     "moved",
     "call_started",
     "call_ended",
+    "cancel_asked",
     "completed",
     "dead_letter",
 ]
@@ -27,6 +28,7 @@ _ORDER: Final[tuple[EventName, ...]] = (
     "call_started",
     "call_ended",
     "moved",
+    "cancel_asked",
     "completed",
     "dead_letter",
 )

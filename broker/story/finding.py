@@ -13,6 +13,7 @@ from broker.log.topic_names import TopicNames
 from broker.records import headers as names
 from broker.records.calls import CallEvent, decode_call
 from broker.records.completion import decode_completion
+from broker.records.control import decode_control
 from broker.records.errors import BadRecordError, WeighbridgeError
 from broker.records.ids import is_place_id, is_valid_id
 from broker.records.incoming import InputRecord
@@ -169,6 +170,17 @@ class Finding:
         except BadRecordError:
             # Not of ours, or it has a dead letter of its own, which is told.
             return
+
+    def cancels(self, end: float | None = None) -> None:
+        """The control topic, as `works`; it is kept for a day."""
+        spans = self._reader.spans(self._topics.control, since=self.start, until=end)
+        for record in self._keyed(spans):
+            self._take(record, self._cancel)
+
+    def _cancel(self, record: InputRecord) -> None:
+        asked = decode_control(record.value)
+        if asked is not None:
+            self.story.cancel(record, asked)
 
     def letters(self, end: float | None = None) -> None:
         """The dead letters that came of the id's records; after `prompts` and `works`."""

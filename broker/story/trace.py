@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.records.calls import CallEvent
 from broker.records.completion import Completion
+from broker.records.control import Cancel
 from broker.records.incoming import InputRecord
 from broker.records.prompt import Prompt, Rejected
 from broker.records.times import to_rfc3339
@@ -154,6 +155,11 @@ class Story:
         counts = ("output_tokens", "cost_usd", "cost_estimated", "notes")
         details |= {name: getattr(call, name) for name in (*names, *counts)}
         self._add(record, "call_ended", call.at, text, details)
+
+    def cancel(self, record: InputRecord, asked: Cancel) -> None:
+        """A record of the control topic that cancels the id."""
+        text = f"to be cancelled, asked by {asked.by or 'somebody'}"
+        self._add(record, "cancel_asked", record.timestamp_s, text, {"by": asked.by})
 
     def completion(self, record: InputRecord, completion: Completion) -> None:
         """A record of the completions' topic."""

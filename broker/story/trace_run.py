@@ -20,5 +20,6 @@ def run_trace(
         end = found.completions(whole=whole)
         found.works(end)
         found.journal(end)
+        found.cancels(end)
         found.letters(end)
         return found.story.told(found.where())

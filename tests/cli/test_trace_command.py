@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from broker.core.dedupe import home_partition
+from broker.records.control import Cancel, encode_cancel
 from broker.records.dead_letter import dead_letter_headers
 from broker.records.incoming import InputRecord
 from broker.records.times import to_rfc3339
@@ -186,6 +187,22 @@ def test_a_late_second_completion_is_told_when_all_is_read(seeder: Seeder) -> No
     seeder.flush()
     whole = run(seeder.settings, "trace", "p1", "--whole", "--json").json()
     assert names(whole) == ["accepted", "completed", "completed"]
+
+
+def test_a_cancel_is_told_with_who_asked(seeder: Seeder) -> None:
+    seeder.prompt("p1")
+    seeder.flush()
+    asked = Cancel("p1", time.time(), "ann")
+    handle = seeder.write(seeder.topics.control, encode_cancel(asked), 0, key=asked.key)
+    seeder.write(seeder.topics.control, b"{", 0, key=asked.key)
+    seeder.flush()
+    seeder.completion(completion_of("p1", time.time(), 1.0, status="cancelled", calls=0))
+    seeder.flush()
+    story = trace(seeder, "p1")
+    assert names(story) == ["accepted", "cancel_asked", "completed"]
+    event = story["events"][1]
+    assert (event["topic"], event["offset"]) == (seeder.topics.control, seeder.place(handle)[1])
+    assert "to be cancelled, asked by ann" in run(seeder.settings, "trace", "p1").out
 
 
 def test_an_unknown_id_is_one_sentence(seeder: Seeder) -> None:
