@@ -142,7 +142,8 @@ class Progress:
         opens = self._given.breaker.opens_again_at(now)
         shut_s = 0.0 if opens is None else max(0.0, opens - now)
         ahead = 0
-        for place, job in enumerate(in_turn(dispatcher.waiting_in(lane), now)):
+        jobs = in_turn(dispatcher.waiting_in(lane), now, dispatcher.share_of)
+        for place, job in enumerate(jobs):
             # With itself: as long as it takes on average until the next one starts.
             ahead += job.weight
             starts_s = shut_s + ahead / speed

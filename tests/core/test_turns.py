@@ -1,6 +1,7 @@
 """The order that is foretold is the one in which the waiting room starts its items."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -23,9 +24,17 @@ class Item:
     not_before: float | None = None
 
 
-def started(items: list[Item]) -> list[Item]:
+def three_for_a(tenant: str) -> float:
+    return 3.0 if tenant == "a" else 1.0
+
+
+def alike(_tenant: str) -> float:
+    return 1.0
+
+
+def started(items: list[Item], share_of: Callable[[str], float] = alike) -> list[Item]:
     """The real order, one slot after the other."""
-    room: WaitingRoom[Item] = WaitingRoom(SlotRules(4))
+    room: WaitingRoom[Item] = WaitingRoom(SlotRules(4), share_of)
     for item in items:
         room.add(item, item.arrived_at)
     found = []
@@ -40,8 +49,11 @@ def test_one_tenant_s_shortest_go_first_with_ageing() -> None:
     assert in_turn(items, 10.0) == started(items) == [items[1], items[2], items[0]]
 
 
+@pytest.mark.parametrize("share_of", [alike, three_for_a])
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_what_fair_turns_make_of_several_tenants(seed: int) -> None:
+def test_it_is_what_fair_turns_make_of_several_tenants(
+    seed: int, share_of: Callable[[str], float]
+) -> None:
     drawn = random.Random(seed)
     items = [
         Item(
@@ -53,7 +65,7 @@ def test_it_is_what_fair_turns_make_of_several_tenants(seed: int) -> None:
         for _ in range(60)
     ]
     items.sort(key=lambda one: one.arrived_at)
-    real, told = started(items), in_turn(items, 20.0)
+    real, told = started(items, share_of), in_turn(items, 20.0, share_of)
     assert sorted(map(id, told)) == sorted(map(id, items))
     off = [abs(told.index(item) - place) for place, item in enumerate(real)]
     assert sum(off) / len(off) <= 3
