@@ -44,7 +44,7 @@ class Learned(Rule):
 
     def expected(self, request: TraceRequest) -> float:
         """The quantile."""
-        series = (request.source, _MODEL, "chat")
+        series = (self.tenant(request), _MODEL, "chat")
         return self._lengths.expected(
             series, request.input_tokens, None, PRIOR, request.at_s
         ).tokens
@@ -53,7 +53,7 @@ class Learned(Rule):
         """As the journal tells it."""
         self._lengths.learn(
             Answered(
-                request.source,
+                self.tenant(request),
                 _MODEL,
                 "chat",
                 request.input_tokens,
@@ -61,6 +61,19 @@ class Learned(Rule):
                 ended_at(request),
             )
         )
+
+    def tenant(self, request: TraceRequest) -> str:
+        """Whose it is."""
+        return request.source
+
+
+class NoTenants(Learned):
+    """The same by the input's length alone: what knowing the tenant is worth."""
+
+    def tenant(self, request: TraceRequest) -> str:
+        """Everybody's."""
+        del request
+        return "everybody"
 
 
 class Maximum(Rule):
@@ -116,6 +129,7 @@ class InputAlone(Mean):
 
 RULES: Final[dict[str, Callable[[], Rule]]] = {
     "learned": Learned,
+    "no tenants": NoTenants,
     "maximum": Maximum,
     "mean": Mean,
     "input alone": InputAlone,

@@ -39,6 +39,12 @@ def test_they_beat_it_clearly_and_not_by_a_hair(both: dict[str, Scores]) -> None
     assert learned.lanes > 0.9
 
 
+def test_whose_a_prompt_is_says_more_than_the_length_of_its_input(
+    both: dict[str, Scores],
+) -> None:
+    assert both["learned"].beats(both["no tenants"])
+
+
 def test_where_answers_do_not_depend_on_the_input_little_is_lost_by_asking() -> None:
     code = scores(load_trace(["code"]))
     learned = code["learned"]
