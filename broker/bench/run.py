@@ -21,6 +21,7 @@ from broker.bench.open_loop import open_loop
 from broker.bench.pace import Pace
 from broker.bench.profile import Profile, profiled
 from broker.bench.quotas import quota_error
+from broker.bench.simulating import simulate_rate
 from broker.bench.site import Site, opened_site
 from broker.bench.streams import first_token_added, stream_cpu_per_chunk
 from broker.bench.whole_way import WholeWay
@@ -44,6 +45,7 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("stream_cpu_us_per_chunk", stream_cpu_per_chunk),
     ("quota_error", quota_error),
     ("failover_p95_ratio", failover_ratio),
+    ("simulate_rate", simulate_rate),
     ("eta_within", eta_within),
     ("lane_agreement", lane_agreement),
 )
