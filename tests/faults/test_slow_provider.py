@@ -73,6 +73,7 @@ def test_work_that_waits_at_a_cloud_that_became_slow_is_done_by_another(
         ids = rig.traffic.burst(int(0.9 * LIMIT_S * SPEED), **PROMPT)
         # Sooner than one call of the slow one: what waited there has left.
         wait_answered(rig, ids, 0.75 * SLOW_S, but=SLOTS)
+        rig.deployment.simulator.reset_capacity("azure")
         moved = [work for work in works(rig, "google") if work.moves]
         assert moved
         codes = Counter(work.route[-1].code for work in moved)
