@@ -207,22 +207,24 @@ def _read(message: Any, *, starts: bool, ends: bool) -> Answered | Begun | None:
     value = message.value()
     if value is None or not (starts if _STARTED in value else ends):
         return None
-    return read_call(value)
+    return read_call(value, time.time())
 
 
-def read_call(value: bytes) -> Answered | Begun | None:
+def read_call(value: bytes, now: float) -> Answered | Begun | None:
     """What is learned of a line of the journal; None where it teaches nothing.
 
-    Only a successful end tells how long an answer is, and only a chat's is worth learning. Raises
+    A time after `now` (unix seconds) is taken for now: a worker whose clock is ahead must not make
+    all that others say old. Only a successful end tells how long an answer is, and only a chat's is worth learning. Raises
     BadRecordError for what is no line of it. A `CallEvent` of each would cost six times as much,
     and every classifier reads all calls.
     """
     try:
         call = loads(value)
+        at = min(now, from_rfc3339(call["at"]))
         if call["event"] == "started":
             if call["attempt"] != 1 or type(call.get("weight")) is not int:
                 return None
-            return Begun(call["weight"], call["lane"], from_rfc3339(call["at"]))
+            return Begun(call["weight"], call["lane"], at)
         tokens = call.get("output_tokens")
         given = call.get("weighed_input_tokens") or call.get("input_tokens")
         if call["outcome"] != "ok" or call.get("kind") != "chat":
@@ -236,7 +238,7 @@ def read_call(value: bytes) -> Answered | Begun | None:
             "chat",
             given,
             tokens,
-            from_rfc3339(call["at"]),
+            at,
             own_maximum=own if type(own) is int and own > 0 else None,
             cut=call.get("cut") is True,
             answers=answers if type(answers) is int and answers > 0 else 1,

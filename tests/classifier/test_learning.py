@@ -51,18 +51,23 @@ def call(event: str = "ended", **more: Any) -> bytes:
 
 
 def test_a_successful_end_teaches_what_the_next_prompt_is_asked_by() -> None:
-    assert read_call(call()) == Answered("acme", "chat-small", "chat", 12, 90, NOW)
-    told = read_call(call(own_maximum=90, cut=True, answers=2))
+    assert read_call(call(), NOW) == Answered("acme", "chat-small", "chat", 12, 90, NOW)
+    told = read_call(call(own_maximum=90, cut=True, answers=2), NOW)
     assert told == Answered(
         "acme", "chat-small", "chat", 12, 90, NOW, own_maximum=90, cut=True, answers=2
     )
-    old = read_call(call(weighed_input_tokens=None, input_tokens=14))
+    old = read_call(call(weighed_input_tokens=None, input_tokens=14), NOW)
     assert old == Answered("acme", "chat-small", "chat", 14, 90, NOW), "of an older worker"
 
 
+def test_a_clock_that_is_ahead_does_not_make_all_else_old() -> None:
+    assert read_call(call(), NOW - 100) == Answered("acme", "chat-small", "chat", 12, 90, NOW - 100)
+    assert read_call(call("started"), NOW - 100) == Begun(372, "light", NOW - 100)
+
+
 def test_the_first_start_of_a_prompt_tells_its_weight() -> None:
-    assert read_call(call("started")) == Begun(372, "light", NOW)
-    assert read_call(call("started", weight=None)) is None
+    assert read_call(call("started"), NOW) == Begun(372, "light", NOW)
+    assert read_call(call("started", weight=None), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -79,13 +84,13 @@ def test_the_first_start_of_a_prompt_tells_its_weight() -> None:
     ],
 )
 def test_what_failed_or_tells_no_length_teaches_nothing(more: dict[str, Any]) -> None:
-    assert read_call(call(**more)) is None
+    assert read_call(call(**more), NOW) is None
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"7", b'{"event":"ended"}', b"{"])
 def test_what_is_no_line_of_the_journal_is_said_to_be_none(value: bytes) -> None:
     with pytest.raises(BadRecordError):
-        read_call(value)
+        read_call(value, NOW)
 
 
 def taught(count: int, tokens: int = 100, **more: Any) -> OutputLengths:

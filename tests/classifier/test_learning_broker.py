@@ -176,7 +176,7 @@ def test_killed_while_it_learns_a_classifier_comes_to_expect_the_same_from_the_l
     given = scene.settings.lengths
     pure = OutputLengths(given.quantile, given.half_life_s, given.most_tenants)
     for call in calls:
-        one = read_call(encode_call(call))
+        one = read_call(encode_call(call), time.time())
         assert isinstance(one, Answered)
         pure.learn(one)
     expected = pure.expected(
