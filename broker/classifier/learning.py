@@ -214,9 +214,9 @@ def read_call(value: bytes, now: float) -> Answered | Begun | None:
     """What is learned of a line of the journal; None where it teaches nothing.
 
     A time after `now` (unix seconds) is taken for now: a worker whose clock is ahead must not make
-    all that others say old. Only a successful end tells how long an answer is, and only a chat's is worth learning. Raises
-    BadRecordError for what is no line of it. A `CallEvent` of each would cost six times as much,
-    and every classifier reads all calls.
+    all that others say old. Only a successful end tells how long an answer is, and only a chat's is
+    worth learning. Raises BadRecordError for what is no line of it. A `CallEvent` of each would
+    cost four times as much, and every classifier reads all calls.
     """
     try:
         call = loads(value)
