@@ -15,7 +15,9 @@ without a window, and a limit that was refused is not tried again for `HOLD_S`.
              is a little above 1. A ratio much above it, one that stays, or a limit that has been
              full for `PROBE_S`: CHECK
 
-Times alone never bring the limit below `LEAST`: a provider that takes fewer says so by refusing.
+Below `LEAST` a check could be fooled: on a busy machine all times waver, each cut looks right, and
+the limit would end at one. There windows with so many and with half of them take turns
+(`broker.core.limit_pairs`), and only if all of them agree it becomes less.
 
 Calls under way speak too (`broker.core.call_ages`): in STEADY, far fewer of the latest may have
 ended than should have, which is a queue, or a provider that is slower: CHECK, with fewer the longer
@@ -39,6 +41,8 @@ __all__ = ["LEAST", "START", "Begun", "ConcurrencyLimit", "Phase"]
 MOST_LATE: Final = 0.5
 """A call of whose time this process may have been late for more than this says nothing."""
 _FEWEST, _MOST = 16, 60
+_TOLD: Final = (Phase.STARTUP, Phase.STEADY)
+"""In these the latest calls are listened to before a window is full."""
 
 
 @dataclass(slots=True)
@@ -154,7 +158,7 @@ class ConcurrencyLimit:
             return
         window = phases.window
         window.ended(call, begun.at, now)
-        if phases.phase is not Phase.CHECK and latest.wait_plainly:
+        if phases.phase in _TOLD and latest.wait_plainly:
             phases.fell(self._throughput.served(max(1.0, latest.usual_s), now), now)
         elif len(window.fresh) >= min(max(phases.limit, _FEWEST), _MOST):
             alone = window.ratio * phases.scale

@@ -10,6 +10,7 @@ from typing import Final
 from broker.core.call_ages import CallAges
 from broker.core.call_window import FULL, LITTLE, PLAIN, WAIT_S, CallWindow
 from broker.core.limit_growth import Growth
+from broker.core.limit_pairs import Pairs
 from broker.core.refusals import Refusals
 
 START: Final = 32
@@ -25,6 +26,9 @@ _CHECKED, _CHECKED_FIRST = 0.7, 0.5
 _NEAR: Final = 0.95
 _FEW: Final = 4
 """Fewer are not checked: a window would take too long."""
+_PAIRED: Final = 1.5 * LEAST
+"""So many or fewer are compared with half of them, several times, before it is less."""
+_HALF_IS_ALL: Final = 1.12
 
 
 class Phase(Enum):
@@ -32,6 +36,7 @@ class Phase(Enum):
 
     STARTUP = "startup"
     CHECK = "check"
+    PAIRS = "pairs"
     STEADY = "steady"
 
 
@@ -56,12 +61,16 @@ class LimitPhases:
         # Of a check: what was found, the ratio before, and the limit to go back to.
         self._found, self._before, self._back = float(self.limit), 1.0, self.limit
         self._waited = self.limit
+        self._pairs: Pairs | None = None
+        self._floor = LEAST
 
     def looked(self, now: float) -> None:
         """See how old the calls under way are."""
+        if self.phase is Phase.STARTUP or self._pairs is not None:
+            return
         revises = self.ages.waiting is not None
         waiting = self.ages.look(now)
-        if waiting is None or self.phase is Phase.STARTUP:
+        if waiting is None:
             return
         ratio = waiting.ratio
         if not revises:
@@ -106,6 +115,9 @@ class LimitPhases:
     def judge(self, now: float) -> None:
         """The window is full: what it says."""
         window = self.window
+        if self._pairs is not None:
+            self._paired(self._pairs, window, now)
+            return
         ratio, doubt = window.ratio, window.doubt
         checks = self.phase is Phase.CHECK
         much = ratio > 1 + max(2 * MUCH if checks else MUCH, doubt) and window.waited_s > WAIT_S
@@ -141,10 +153,36 @@ class LimitPhases:
             if self.ages.waiting is None:
                 self.ages.pass_over()  # that they waited is known already
         self._full_since = now
-        if min(found, self.limit) < _FEW:
+        fewer = int(share * min(found, self.limit))
+        if fewer < self._floor and self.ages.waiting is None and 1 < self.limit <= _PAIRED:
+            self._pair(self.limit, now)
+        elif min(found, self.limit) < _FEW:
             self._steady(round(found), now)
+        else:
+            self._go(fewer, now)
+
+    def _pair(self, more: int, now: float) -> None:
+        self.phase, self._pairs = Phase.PAIRS, Pairs(more)
+        self._floor = self._pairs.fewer
+        self.number += 1
+        self.window = CallWindow()
+        self._go(more, now)
+
+    def _paired(self, pairs: Pairs, window: CallWindow, now: float) -> None:
+        """A window of those with more, or with fewer calls."""
+        if pairs.measured(window.ratio) and not pairs.done:
+            self._go(pairs.limit, now)
             return
-        self._go(int(share * min(found, self.limit)), now)
+        self.scale *= pairs.alone or 1.0
+        self.ages.pass_over()
+        if not pairs.done:
+            self._floor = min(LEAST, pairs.more)
+            self._steady(pairs.more, now)
+        elif pairs.found < _HALF_IS_ALL * pairs.fewer and pairs.fewer > 1:
+            self._pair(pairs.fewer, now)
+        else:
+            self._floor = max(1, round(pairs.found))
+            self._steady(self._floor, now)
 
     def _checked(self, window: CallWindow, now: float, *, much: bool) -> None:
         ratio = window.ratio
@@ -184,15 +222,18 @@ class LimitPhases:
         if self._before > 1:
             self.ages.pass_over()
         self.ages.settled(right=right)
-        self.phase = Phase.STEADY
+        self.phase, self._pairs = Phase.STEADY, None
+        self._full_since = now
         self.number += 1
         self.steady_from = self.number
         self._go(limit, now)
 
     def _go(self, limit: int, now: float) -> None:
         """This limit from now on: where it is another one, with a new window."""
-        least = max(1, min(LEAST, int(self.refusals.at(now) * CUT)))
+        least = max(1, min(self._floor, int(self.refusals.at(now) * CUT)))
         limit = min(max(limit, least), self.most)
+        if self._pairs is None and limit >= LEAST:
+            self._floor = LEAST
         if limit == self.limit:
             self.window.halve()
             return

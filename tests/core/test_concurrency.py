@@ -141,7 +141,7 @@ def test_times_alone_leave_some_calls_and_refusals_may_leave_one() -> None:
         now += took
         for one in begun:
             limit.answered(one, MODEL, 10, took, now)
-        assert limit.limit >= LEAST
+        assert limit.limit >= LEAST // 2  # with half of them it is compared
     for _ in range(40):
         now += 1.0
         limit.refused(limit.began(limit.limit, now), now)
