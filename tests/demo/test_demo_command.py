@@ -1,6 +1,7 @@
 """`weighbridge demo` as a user runs it: a whole run with its faults, short."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_kills_and_an_outage_lose_and_double_nothing(tmp_path: Path) -> None:
     for told in ("SIGKILL to worker-openai", "SIGKILL to classifier", "azure goes down", "lost 0"):
         assert told in done.stdout
     assert "Try next" in done.stdout
+    assert audit["cost_usd"] > 0
+    assert audit["repeats_cost_usd"] is not None
+    told = " ".join(done.stdout.split())
+    assert "at list prices all calls cost" in told
+    kinds = (
+        r"[1-9]\d* of the answers come as streams; [1-9]\d* requests ask for a picture and [1-9]"
+    )
+    assert re.search(kinds, told)
 
 
 def test_a_real_provider_is_never_called() -> None:
