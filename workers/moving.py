@@ -49,7 +49,8 @@ class Mover:
         self._look()
         work = job.work
         load = Load(job.lane, work.weight, work.input_tokens, work.expected_output_tokens)
-        moving = Moving(tuple(step.provider for step in work.route), because, cause)
+        tried = tuple(step.provider for step in work.route)
+        moving = Moving(tried, because, cause, job.whole_cost.usd or 0.0)
         return self._terms.choose(work, load, self._view, now, moving)
 
     def here(self, lane: Lane, now: float) -> Candidate | None:

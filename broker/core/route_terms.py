@@ -5,7 +5,7 @@ first choice holds at every move. They are replaced whole when the settings are 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -83,6 +83,8 @@ class Moving:
     tried: tuple[str, ...]
     because: str
     cause: Reason = Reason.FAILED
+    spent_usd: float = 0.0
+    """What its calls so far have cost, as far as is known: a ceiling holds for all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class RouteTerms:
         """What the core is asked for this prompt."""
         usd = self._usd(asked, load)
         deadline = asked.deadline
-        barred = self._barred(asked, load, policy, usd)
+        barred = self._barred(asked, load, policy, usd, moving)
         luck = crc32(asked.id.encode()) / _LUCKS
         left_s = None if deadline is None else deadline - now
         if moving is None:
@@ -167,12 +169,19 @@ class RouteTerms:
         }
 
     def _barred(
-        self, asked: Asked, load: Load, policy: Policy, usd: Mapping[str, float | None]
+        self,
+        asked: Asked,
+        load: Load,
+        policy: Policy,
+        usd: Mapping[str, float | None],
+        moving: Moving | None,
     ) -> Mapping[str, Bar]:
         """Who cannot be asked it or may not be; cheap where everyone can and may."""
         barred: dict[str, Bar] = {}
         allowed = policy.allowed.both(asked_by(asked.fields))
         if not allowed.is_open:
+            if allowed.max_usd is not None and moving is not None:
+                allowed = replace(allowed, max_usd=max(0.0, allowed.max_usd - moving.spent_usd))
             serving = self.catalog.providers.get(asked.model, ())
             barred = allowed.bars(serving, self.regions, usd)
         offers = self.catalog.offers.get(asked.model)

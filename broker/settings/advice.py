@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from broker.records.errors import UsageError
 from broker.settings.loading import Settings
@@ -143,10 +144,28 @@ def _bounds(settings: Settings) -> list[Problem]:
     if routing.max_moves == 0:
         text = "work is never moved, so an outage fails what waits at that provider"
         found.append(Problem("routing.max_moves", text, "Set it to 1 or more."))
+    found += _nobody_may(settings)
     if not worker.journal_before_call:
         text = "after a crash a call may be missing in the journal"
         mend = "Set it to true if repeated calls must be counted."
         found.append(Problem("worker.journal_before_call", text, mend))
+    return found
+
+
+def _nobody_may(settings: Settings) -> list[Problem]:
+    """Models that the constraints of a place in `[routing]` leave to no provider."""
+    found = []
+    catalog = settings.catalog()
+    for place, choice in settings.routing.choices().items():
+        alias = place.removeprefix("routing.models.")
+        for model in [alias] if alias in settings.models else settings.models:
+            serving = catalog.providers.get(model, ())
+            regions = {name: settings.provider(name).region for name in serving}
+            # Prices are a prompt's own: they bar nobody here.
+            barred = replace(choice.constraint(), max_usd=None).bars(serving, regions, {})
+            if serving and len(barred) == len(serving):
+                text = f"no provider that serves {model!r} may answer its prompts"
+                found.append(Problem(place, text, "Allow one of them, or give it a `region`."))
     return found
 
 

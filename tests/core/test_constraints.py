@@ -11,8 +11,13 @@ from broker.core.candidates import Candidate, Standing
 from broker.core.constraints import OPEN, Constraint, asked_by
 from broker.core.lanes import LANES
 from broker.core.policies import Policy
+from broker.core.prices import Prices
+from broker.core.provider_view import ProviderView
 from broker.core.route_reasons import Loss, NoReason, Reason
+from broker.core.route_terms import Load, Moving, RouteTerms
 from broker.core.routing import Decision, NoDecision, Request, RoutingRules, choose
+from broker.records.incoming import Source
+from broker.records.prompt import Catalog, Prompt
 
 NAMES = ("a", "b", "c", "d")
 REGIONS = {"a": "us", "b": "eu", "c": "eu", "d": None}
@@ -149,6 +154,37 @@ def test_a_preferred_one_that_is_not_allowed_is_said_to_be_passed_over() -> None
     assert isinstance(chosen, Decision)
     assert (chosen.provider, chosen.reason) == ("b", Reason.ALLOWED)
     assert chosen.sentence.startswith("a is in us, not in eu; b")
+
+
+def test_a_ceiling_holds_for_what_was_spent_before_a_move_too() -> None:
+    catalog = Catalog({"chat": "chat"}, {"chat": "chat"}, {"chat": ("a", "b")})
+    prices = {"chat": {"a": Prices(1.0, 1.0), "b": Prices(1.0, 1.0)}}
+    policy = Policy(allowed=Constraint(max_usd=0.002))
+    terms = RouteTerms(catalog, RULES, policy, prices=prices)
+    asked = Prompt(
+        "p",
+        "t",
+        "chat",
+        "chat",
+        "standard",
+        None,
+        None,
+        False,
+        0.0,
+        Source(0, 1),
+        None,
+        True,
+        fields={},
+        metadata={},
+    )  # fmt: skip - only its id and model matter
+    load = Load("light", 1_500, 1_000, 500)
+    first = terms.choose(asked, load, ProviderView(0.0), 1.0)
+    assert isinstance(first, Decision)
+    assert first.notes[0]["usd"] == 0.0015
+    moving = Moving(("a",), "failed", spent_usd=0.0015)
+    second = terms.choose(asked, load, ProviderView(0.0), 1.0, moving)
+    assert isinstance(second, NoDecision)
+    assert second.reason is NoReason.OVER_PRICE
 
 
 def test_a_prompt_says_its_own_constraint() -> None:
