@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from confluent_kafka import Producer
 
+from broker.log.clients import producer_config
 from broker.log.embedded import Running
+from broker.records.tenants import Entry, encode_entry
+from broker.records.times import from_rfc3339
 from broker.settings import Settings
 from tests.cli.running import run
 from tests.faults.deployment import Deployment, deployed, wait_until
@@ -55,10 +59,19 @@ class Town:
         """Until the ledger has both lines of every prompt that ended well."""
 
         def even() -> bool:
-            kinds = Counter(line["kind"] for line in self.lines())
+            kinds = Counter(line["kind"] for line in self.lines() if line["prompt"] != "earlier")
             return kinds["charge"] == kinds["correction"]
 
         wait_until(even, WITHIN_S, "corrections of all charges")
+
+    def charge(self, tenant: str, count: int, at: float) -> None:
+        """What a tenant began at another time, as the ledger has it."""
+        topic = self.talk.topics.tenants
+        writer = Producer(producer_config(self.deployment.settings))
+        for number in range(count):
+            line = Entry(tenant, "charge", 0, at, 1.0, 1.0, 0.0, "earlier", (0, -1 - number))
+            writer.produce(topic, encode_entry(line), partition=0)
+        assert writer.flush(WITHIN_S) == 0
 
     def lines(self) -> list[dict[str, Any]]:
         """What was charged and corrected so far."""
@@ -109,11 +122,20 @@ def test_two_classifiers_keep_limits_and_one_that_is_killed_remembers_them(
             "daily": {"requests_per_day": 100},
             "tokens": {"tokens_per_month": 20_000},
             "fast": {"requests_per_minute": 40, "max_wait_s": 0},
+            "patient": {"requests_per_minute": 10, "max_wait_s": 60},
         },
     )
     with town(settings, tmp_path) as place:
+        # Ten were begun nearly a minute ago; the next one may when those are a minute old. After
+        # the rebalance both classifiers have read of them.
+        began = time.time() - 50
+        place.charge("patient", 10, began)
         place.deployment.add_classifier(1)
         place.deployment.wait_ready("classifier-1")
+        (waited,) = place.talk.completions(place.ask("patient", 1)).values()
+        assert waited.body["status"] == "succeeded"
+        completed = from_rfc3339(waited.body["completed_at"])
+        assert completed >= began + 60
         first = place.ends(place.ask("daily", 60))
         assert first["succeeded"] >= 50
         limited = place.ends(place.ask("fast", 80))
