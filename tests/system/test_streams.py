@@ -47,3 +47,14 @@ def test_send_prints_what_the_completion_says_and_trace_tells_its_times(
     assert ran.out == talk.completion(identity).body["text"] + "\n"
     told = run(talk.settings, "trace", identity).out
     assert ("ms each" in told) == stream
+
+
+def test_every_choice_of_a_prompt_grows_to_what_the_completion_has(talk: Conversation) -> None:
+    asked = '{"id": "three", "prompt": "Why is the sea salty?", "n": 3, "max_output_tokens": 60}'
+    ran = run(talk.settings, "send", "-", "--stream", stdin=asked)
+    rows = talk.completion("three").body["body"]["choices"]
+    texts = [row["message"]["content"] for row in sorted(rows, key=lambda row: row["index"])]
+    assert len(set(texts)) == 3
+    told = (f"Choice {at} of 3:\n{text}\n" for at, text in enumerate(texts, 1))
+    assert ran.out == "\n".join(told)
+    assert "void" not in ran.err
