@@ -154,7 +154,8 @@ class LimitPhases:
                 self.ages.pass_over()  # that they waited is known already
         self._full_since = now
         fewer = int(share * min(found, self.limit))
-        if fewer < self._floor and self.ages.waiting is None and 1 < self.limit <= _PAIRED:
+        few = fewer < self._floor and 1 < self.limit <= _PAIRED
+        if few and self.most > LEAST and self.ages.waiting is None:
             self._pair(self.limit, now)
         elif min(found, self.limit) < _FEW:
             self._steady(round(found), now)

@@ -46,6 +46,13 @@ def test_a_machine_that_wavers_is_not_taken_for_few_places(seconds: float, hold:
         assert sum(limit < LEAST for limit in limits) < 0.5 * len(limits)
 
 
+@pytest.mark.parametrize("most", [2, 4, 8])
+def test_a_small_number_that_was_set_is_not_halved_to_see(most: int) -> None:
+    limit = ConcurrencyLimit(most, 0.0)
+    run = simulate(provider_of(0.3, 100, 0), limit, 150)
+    assert min(run.limits_between(0, 150)) == most
+
+
 def test_one_pair_that_does_not_agree_is_enough_to_leave_the_calls() -> None:
     pairs = Pairs(8)
     assert pairs.limit == 8
