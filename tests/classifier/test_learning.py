@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from broker.classifier.learning import Begun, LearnedLengths, read_call
+from broker.classifier.learning import Begun, LearnedLengths, Learning, read_call
 from broker.classifier.rules import Rules, rules_of
 from broker.classifier.weighing import PriorLengths, Weigher
 from broker.core.lanes import LanePlan
@@ -18,6 +18,7 @@ from broker.records.incoming import InputRecord
 from broker.records.parsing import parse_prompt
 from broker.records.prompt import Prompt
 from broker.settings import load_settings
+from broker.telemetry.metrics import ClassifierMetrics
 
 NOW = 1_795_000_000.0
 NAMES = TopicNames("llm")
@@ -166,3 +167,12 @@ def test_thresholds_that_moved_decide_and_are_said(rules: Rules) -> None:
     assert weighed.lane == "medium"
     assert weighed.words.endswith("; light is up to 300, heavy from 600")
     assert Weigher(rules, count, lengths).weigh(prompt(rules), NOW).lane == "light"
+
+
+def test_what_is_turned_off_reads_nothing_and_leaves_the_weigher_as_it_was(rules: Rules) -> None:
+    settings = load_settings(kafka={"bootstrap": "127.0.0.1:9"}, lengths={"learn": False})
+    learning = Learning(settings, rules, ClassifierMetrics())
+    assert (learning.lengths, learning.thresholds) == (None, None)
+    assert learning.wait_caught_up(0.0), "there is nothing to wait for"
+    learning.before_slice()
+    learning.close()

@@ -190,18 +190,6 @@ def test_killed_while_it_learns_a_classifier_comes_to_expect_the_same_from_the_l
     )
 
 
-def test_learning_can_be_turned_off(kafka: Running, prefix: str, tmp_path: Path) -> None:
-    scene = Scene(settings_of(kafka, prefix, lengths={"learn": False}), tmp_path)
-    try:
-        scene.journal([ended(number, 999) for number in range(100)])
-        member = scene.classifier()
-        scene.start(member)
-        assert scene.work("acme").weighed == "prior"
-        assert learned(member) == 0
-    finally:
-        scene.end()
-
-
 def started(number: int, weight: int) -> CallEvent:
     at = round(time.time(), 3)
     return CallEvent(
