@@ -31,10 +31,10 @@ def test_planned_applied_and_then_as_planned(settings: Settings) -> None:
         f"{prefix}.prompts",
         f"{prefix}.work.openai",
     ]
-    assert len(planned) == 11
+    assert len(planned) == 14
     applied = run(settings, "topics", "apply", "--json").json()["changes"]
     assert {change["action"] for change in applied} == {"created"}
-    assert len(applied) == 11
+    assert len(applied) == 14
     assert run(settings, "topics", "plan").out == "all topics are as planned\n"
     assert run(settings, "topics", "apply").out == "all topics were as planned\n"
     assert run(settings, "topics", "plan", "--json").json() == {"changes": []}
@@ -68,5 +68,5 @@ def test_another_broker_by_option_and_one_that_does_not_run(settings: Settings) 
     refused = run(nowhere, "topics", "plan", expect=3)
     assert "weighbridge up" in refused.err
     named = run(nowhere, "topics", "plan", "--kafka", settings.kafka.bootstrap)
-    assert named.out.count("create ") == 11
+    assert named.out.count("create ") == 14
     assert "HOST:PORT" in run(nowhere, "topics", "plan", "--kafka", "here", expect=2).err
