@@ -29,6 +29,7 @@ SLACK_S: Final = 0.1
 Kind = Literal["start", "end", "call"]
 """What is expected: the start of what waits, its end, or the end of a call under way."""
 
+_KINDS: Final[tuple[Kind, ...]] = ("start", "end", "call")
 _HORIZONS: Final = (0.5, 2.0, 8.0, 32.0, 128.0)
 _STEP: Final = 0.15
 _LOWEST: Final = -4.5
@@ -86,7 +87,7 @@ class Ranges:
 
     def __init__(self) -> None:
         self._spreads: dict[tuple[Kind, str, int], Spread] = {}
-        self._all: dict[Kind, Spread] = {}
+        self._all: dict[Kind, Spread] = {kind: Spread(_PRIOR) for kind in _KINDS}
         self._cut: dict[Kind, float] = {}
 
     def of(self, kind: Kind, lane: str, expected_s: float) -> tuple[float, float]:
@@ -102,8 +103,11 @@ class Ranges:
         ratio = (max(0.0, real_s) + SLACK_S) / (max(0.0, expected_s) + SLACK_S)
         horizon = bisect_right(_HORIZONS, expected_s)
         for name in (lane, ""):
-            self._spreads.setdefault((kind, name, horizon), Spread()).met(ratio)
-        self._all.setdefault(kind, Spread(_PRIOR)).met(ratio)
+            known = self._spreads.get((kind, name, horizon))
+            if known is None:
+                known = self._spreads[kind, name, horizon] = Spread()
+            known.met(ratio)
+        self._all[kind].met(ratio)
         cut = self._cut.get(kind, 1.0 - AIM)
         missed = 0.0 if within else 1.0
         cut += _STEERED_BY * ((1.0 - AIM) - missed)
@@ -115,7 +119,7 @@ class Ranges:
             known = self._spreads.get((kind, name, horizon))
             if known is not None and known.weight >= _FEWEST:
                 return known
-        return self._all.setdefault(kind, Spread(_PRIOR))
+        return self._all[kind]
 
 
 class LaneSpeeds:
