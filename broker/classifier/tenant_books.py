@@ -10,7 +10,7 @@ that were open are decided, and what another may still lend of them is void for 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 from uuid import uuid4
 
@@ -28,6 +28,8 @@ from broker.core.tenant_limits import (
 from broker.core.tenant_loans import loans_of
 from broker.records.tenants import Lent, Line, Owner, Totals
 
+_AT_ONCE: Final = 500
+"""Tenants that are looked at in one turn, so that no prompt waits for it."""
 Place = tuple[int, int]
 """Partition and offset of a prompt."""
 Charge = tuple[str, int, float, Amounts]
@@ -54,6 +56,7 @@ class TenantBooks:
         self._lending: dict[tuple[str, int], Lent] = {}
         self._lent = 0
         self._active: set[str] = set()
+        self._to_sweep: list[str] = []
         self.settled = False
         """Whether the ledger is read up to our own line of the present assignment."""
 
@@ -66,11 +69,6 @@ class TenantBooks:
     def pending(self) -> int:
         """Charges that were not met in the ledger yet."""
         return len(self._pending)
-
-    @property
-    def tenants(self) -> int:
-        """Tenants that have an account."""
-        return len(self._accounts)
 
     def owns(self, partitions: frozenset[int]) -> None:
         """An assignment: these partitions are ours; what is pending may have been rolled back."""
@@ -140,10 +138,10 @@ class TenantBooks:
 
     def lend(self, now: float) -> Iterator[Lent]:
         """What to lend now, to be written; here it counts as given already."""
-        active, self._active = self._active, set()
-        if not self.settled or not self._owned:
+        if not self.settled or len(self._owned) in (0, self._of):
+            self._active.clear()
             return
-        for tenant in active:
+        for tenant in [self._active.pop() for _ in range(min(_AT_ONCE, len(self._active)))]:
             limits = self.terms.limits_of(tenant)
             if limits is None:
                 continue
@@ -193,8 +191,13 @@ class TenantBooks:
         for key in [key for key in self._lending if lost(key)]:
             self._apply(self._lending.pop(key), giving=True, factor=-1.0)
 
-    def totals(self, at: float) -> Iterator[Totals]:
-        """The sums of the changed tenants, as the ledger has them, which count as told then."""
+    def take_changed(self) -> list[str]:
+        """The tenants whose lines were read since the last time."""
+        changed, self.changed = self.changed, set()
+        return list(changed)
+
+    def totals(self, tenants: Iterable[str], at: float) -> Iterator[Totals]:
+        """The sums of some tenants, as the ledger has them, which count as told then."""
         unmet: defaultdict[str, list[Counted]] = defaultdict(list)
         for tenant, partition, when, amounts in self._pending.values():
             unmet[tenant] += (
@@ -206,18 +209,25 @@ class TenantBooks:
                 Counted(_PERIODS[line.period], partition, line.at, side(moved, giving=True))
                 for partition, moved in line.moves.items()
             )
-        changed, self.changed = self.changed, set()
-        for tenant in changed & self._accounts.keys():
-            days, months = sums_without(self._accounts[tenant], unmet.get(tenant, ()))
-            yield Totals(tenant, self.position, at, days, months)
+        for tenant in tenants:
+            account = self._accounts.get(tenant)
+            if account is not None:
+                days, months = sums_without(account, unmet.get(tenant, ()))
+                yield Totals(tenant, self.position, at, days, months)
 
     def sweep(self, now: float) -> None:
-        """Let go of what no limit can ask for any more."""
-        for tenant, account in list(self._accounts.items()):
+        """Let go of what no limit can ask for any more; some accounts each time."""
+        if not self._to_sweep:
+            self._to_sweep = list(self._accounts)
+        for tenant in self._to_sweep[-_AT_ONCE:]:
+            account = self._accounts.get(tenant)
+            if account is None:
+                continue
             account.sweep(now)
             if not account.days and not account.months and account.minute.is_empty:
                 del self._accounts[tenant]
                 self._covered.pop(tenant, None)
+        del self._to_sweep[-_AT_ONCE:]
 
     def _account(self, tenant: str) -> TenantAccount:
         account = self._accounts.get(tenant)

@@ -1,30 +1,25 @@
 """The tenants' limits in one classifier process: the door, the ledger, the totals, new settings."""
 
-import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from broker.classifier.tenant_books import TenantBooks
 from broker.classifier.tenant_costs import expected_costs
 from broker.classifier.tenant_door import TenantDoor
+from broker.classifier.tenant_rounds import TotalsRounds
 from broker.log.clients import admin_config
 from broker.log.tenant_ledger import TenantLedger
 from broker.log.tenant_totals import TotalsWriter
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import read_shapes
-from broker.records.tenants import EVERYONE, Totals
+from broker.records.tenants import Totals
 from broker.settings import Settings
 from broker.telemetry.logs import get_logger
 
 PATIENCE_S: Final = 15.0
 """How long partitions wait for the ledger after an assignment, before they go on without."""
 CLAIM_S: Final = 3.0
-TOTALS_EVERY_S: Final = 30.0
-COVERED_S: Final = 600.0
-"""A start reads at least so much of the ledger: the last minute, for prompts that were to wait up
-to five, and what another classifier may have overwritten with totals of some seconds before."""
 _BATCH: Final = 5_000
 
 OnLoop = Callable[..., object]
@@ -44,13 +39,10 @@ class TenantKeeping:
         costs = expected_costs(settings, self._unpriced)
         self.door = TenantDoor(TopicNames(settings.kafka.prefix).tenants, self.books, costs)
         self._ledger = TenantLedger(settings, lambda: on_loop(self.take_in))
-        self._writer = TotalsWriter(settings)
-        self._writing: asyncio.Future[bool] | None = None
+        self.rounds = TotalsRounds(self.books, TotalsWriter(settings), time.time())
         self._waiting: list[Callable[[], None]] = []
         self._gives_up_at = self._claims_at = 0.0
         self._first = False
-        self._written_at = time.time()
-        self._positions: deque[tuple[float, int]] = deque()
 
     def start(self) -> None:
         """Begin to read the ledger, if anyone has a limit."""
@@ -121,10 +113,9 @@ class TenantKeeping:
                 then="limits of tenants are judged by what is known, and may be passed",
             )
             self._go_on()
-        if now - self._written_at >= TOTALS_EVERY_S:
-            self._written_at = now
-            self.books.sweep(now)
-            self._write(now)
+        self.books.sweep(now)
+        if self._first and self.books.settled:
+            self.rounds.beat(now)
 
     def close(self) -> None:
         """Stop reading; may take some seconds. For any thread."""
@@ -140,20 +131,6 @@ class TenantKeeping:
         waiting, self._waiting = self._waiting, []
         for act in waiting:
             act()
-
-    def _write(self, now: float) -> None:
-        """Write the totals that have changed: the classifier that has the first partition does."""
-        positions = self._positions
-        positions.append((now, self.books.position))
-        while len(positions) > 1 and positions[1][0] <= now - COVERED_S:
-            positions.popleft()
-        if not self._first or (self._writing is not None and not self._writing.done()):
-            return
-        totals = list(self.books.totals(now))
-        at, position = positions[0]
-        covered = Totals(EVERYONE, position, at) if at <= now - COVERED_S else None
-        loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(None, self._writer.write, totals, covered)
 
     def _unpriced(self, model: str) -> None:
         self._log.warning(

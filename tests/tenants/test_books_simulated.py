@@ -3,7 +3,7 @@
 import pytest
 
 from broker.core.tenant_limits import MINUTE_S, TenantLimits
-from tests.tenants.town import Town
+from tests.tenants.town import TENANT, Town
 
 DAY = TenantLimits(day=(400, 50_000, None))
 MINUTE = TenantLimits(minute=(400, 50_000, None), max_wait_s=20.0)
@@ -47,7 +47,7 @@ def test_after_any_crash_everyone_knows_what_the_ledger_says() -> None:
         town.kill(town.all[0])
         for one in town.all:
             assert one.books.pending == 0
-            for totals in one.books.totals(town.now):
+            for totals in one.books.totals([TENANT], town.now):
                 (day,) = totals.days.values()
                 assert sum(amounts[0] for amounts in day.values()) == pytest.approx(
                     len(town.begun()), abs=1e-3

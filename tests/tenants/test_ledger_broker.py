@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from broker.classifier.tenant_keeping import COVERED_S, TOTALS_EVERY_S, TenantKeeping
+from broker.classifier.tenant_keeping import TenantKeeping
+from broker.classifier.tenant_rounds import COVERED_S, EVERY_S
 from broker.log.clients import admin_config, producer_config
 from broker.log.embedded import Running
 from broker.log.tenant_totals import TotalsWriter
@@ -122,10 +123,11 @@ def test_a_start_takes_the_totals_and_reads_on_from_there(
     async def first(keeping: TenantKeeping, ready: asyncio.Event) -> None:
         await ready.wait()
         now = time.time()
-        keeping.beat(now + TOTALS_EVERY_S + 1)
-        keeping.beat(now + COVERED_S + TOTALS_EVERY_S + 2)
-        assert keeping._writing is not None  # noqa: SLF001 - what a user would wait minutes for
-        assert await keeping._writing  # noqa: SLF001 - as above
+        for later in (EVERY_S + 1, COVERED_S + 2 * EVERY_S + 2):  # two rounds, minutes apart
+            keeping.beat(now + later)
+            assert keeping.rounds.writing is not None
+            assert await keeping.rounds.writing
+            await asyncio.sleep(0)
 
     with_classifier(limited, first)
     ledger.charge(2, partition=3)

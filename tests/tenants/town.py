@@ -128,7 +128,7 @@ class Town:
 
     def tell_totals(self, one: Classifier) -> None:
         """It writes what it knows of the ledger."""
-        for totals in one.books.totals(self.now):
+        for totals in one.books.totals(one.books.take_changed(), self.now):
             self.totals = totals
 
     def kill(self, one: Classifier) -> None:
