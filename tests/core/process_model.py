@@ -13,7 +13,10 @@ from typing import NamedTuple
 from broker.core.cancels import Cancels
 from broker.core.dedupe import DedupeWindow, Kind, home_partition
 from broker.core.offsets import PartitionProgress
+from broker.core.slots import SlotRules
+from broker.core.waiting import WaitingRoom
 from tests.core.kafka_model import Broker, FencedError, Place, State, UnstableError
+from tests.core.worker_room import Polled, RoomModel
 
 PROMPTS = [("prompts", 0), ("prompts", 1)]
 WORK = [("work", 0), ("work", 1), ("work", 2)]
@@ -41,6 +44,7 @@ class Parts:
 
     progress: Callable[[int], PartitionProgress] = PartitionProgress
     window: Callable[[float, int], DedupeWindow] = DedupeWindow
+    room: Callable[[SlotRules], WaitingRoom[Polled]] = WaitingRoom
     checks_epochs: bool = True
     shows_done_to_the_window: bool = True
     ends_cancelled_once: bool = True
@@ -70,7 +74,6 @@ class Process:
     generation: int = 0
     waiting: set[Place] = field(default_factory=set)
     assigned: dict[Place, Assigned] = field(default_factory=dict)
-    calls: list[tuple[Place, int, int, Value]] = field(default_factory=list)
     pending: list[Unit] = field(default_factory=list)
     sending: list[Unit] = field(default_factory=list)
     offsets_sent: bool = False
@@ -79,6 +82,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.broker.init(self.name)
+        self.room = RoomModel(self.drawn, self.parts.room)
 
     def assign(self, places: set[Place], generation: int, *, lost: bool) -> None:
         """A rebalance: keep what stays ours; what is gone is committed first, or lost."""
@@ -87,17 +91,17 @@ class Process:
             self.finish_transaction()
         for place in gone:
             del self.assigned[place]
+        self.room.dropped(lambda given: given[0] in gone)
         self.waiting = places - set(self.assigned)
         self.generation = generation
 
     def step(self) -> None:
         """Do one thing of those that a process does."""
-        self.drawn.choice(
-            (
-                *(self.activate, self.poll, self.poll, self.answer),
-                *(self.transact, self.transact, self.hear),
-            )
-        )()
+        steps = [self.activate, self.poll, self.poll, self.transact, self.transact, self.hear]
+        if self.group == "worker":
+            self.room.now += 1
+            steps += [self.room.start, self.answer, self.answer]
+        self.drawn.choice(steps)()
 
     def hear(self) -> None:
         """Read on in the control topic; a worker ends what it has of that id."""
@@ -106,11 +110,12 @@ class Process:
         identity = self.asked[self.heard]
         self.heard += 1
         self.cancels.note(identity, 0.0)
-        for call in [call for call in self.calls if call[3].identity == identity]:
-            self.met["cancelled under way"] += 1
+        for item in self.room.meant(lambda given: given[3].identity == identity):
+            runs = item in self.room.running
+            self.met["cancelled under way" if runs else "cancelled in its line"] += 1
             if self.parts.ends_cancelled_once:
-                self.calls.remove(call)
-            self.pending.append(self.cancelled(*call))
+                self.room.take_out(item)
+            self.pending.append(self.cancelled(*item.given))
 
     @staticmethod
     def cancelled(place: Place, offset: int, epoch: int, value: Value) -> "Unit":
@@ -152,7 +157,7 @@ class Process:
                 self.met["cancelled before its call"] += 1
                 self.pending.append(self.cancelled(place, offset, ours.epoch, value))
             elif is_work:
-                self.calls.append((place, offset, ours.epoch, value))
+                self.room.polled((place, offset, ours.epoch, value))
             return
         if is_work or self.parts.shows_done_to_the_window:
             outputs = self.classify(place, offset, value, ours.window)
@@ -181,10 +186,11 @@ class Process:
         return self.drawn.choice(WORK), value
 
     def answer(self) -> None:
-        """A provider call ends; calls end in any order."""
-        if not self.calls:
+        """A provider call ends; calls end in any order, and some are tried again."""
+        ended = self.room.ended()
+        if ended is None:
             return
-        place, offset, epoch, value = self.calls.pop(self.drawn.randrange(len(self.calls)))
+        place, offset, epoch, value = ended
         if value.moves < MOST_MOVES and self.drawn.random() < 0.2:
             moved = value._replace(moves=value.moves + 1)
             output = (self.drawn.choice(WORK), moved)
@@ -283,6 +289,7 @@ class Process:
             base, metadata = self.broker.stable(self.group, place)
             ours.progress.restore(base, metadata)
             ours.epoch, ours.position = self.epochs, base
+        self.room.dropped(lambda given: given[0] in self.assigned)
 
     def finish_transaction(self) -> None:
         """Before partitions are given back: what is finished is committed, or not at all."""

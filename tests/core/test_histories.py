@@ -2,8 +2,9 @@
 
 Prompts, some without an id, some twice, some in the wrong partition, go through classifiers and
 workers that poll, answer in any order, commit in steps, are revoked, robbed, killed at any step and
-left without knowing how their commit ended. Some are cancelled, which every process hears of in its
-own time. Afterwards the faults stop, and it has to end.
+left without knowing how their commit ended. In the workers they wait for their tenants' turns, may
+not start before a time, and are tried again. Some are cancelled, which every process hears of in
+its own time. Afterwards the faults stop, and it has to end.
 """
 
 import random
@@ -14,8 +15,10 @@ import pytest
 from broker.core.dedupe import DedupeWindow, Verdict
 from broker.core.dedupe import Kind as Judged
 from broker.core.offsets import NotDeliveredError, PartitionProgress
+from broker.core.waiting import WaitingRoom
 from tests.core.kafka_model import Broker, Place
 from tests.core.process_model import COMPLETIONS, PROMPTS, WORK, Parts, Process, Value
+from tests.core.worker_room import Polled
 
 HISTORIES = 2_000
 BLOCKS = 20
@@ -163,6 +166,7 @@ def test_the_histories_meet_what_they_are_made_for() -> None:
         "unknown, was committed",
         "unknown, was not committed",
         "cancelled under way",
+        "cancelled in its line",
         "cancelled before its call",
         "cancelled before its route",
     } <= set(met)
@@ -191,6 +195,20 @@ class DropsItself(DedupeWindow):
         return Verdict(Judged.DUPLICATE, offset) if verdict.kind is Judged.SAME else verdict
 
 
+class SleepsForEver(WaitingRoom[Polled]):
+    """Loses what it lets rest."""
+
+    def rest(self, item: Polled, until: float) -> None:
+        del item, until
+
+
+class KeepsWhatIsTaken(WaitingRoom[Polled]):
+    """Says that it took an item out, and starts it all the same."""
+
+    def remove(self, item: Polled) -> bool:
+        return self.holds(item)
+
+
 @pytest.mark.parametrize(
     "sabotaged",
     [
@@ -201,10 +219,12 @@ class DropsItself(DedupeWindow):
         Parts(window=DropsItself),
         Parts(window=lambda window_s, _: DedupeWindow(window_s, 1)),
         Parts(ends_cancelled_once=False),
+        Parts(room=SleepsForEver),
+        Parts(room=KeepsWhatIsTaken),
     ],
     ids=[
         *("highest-seen", "no-bitmap", "no-epochs", "done-unseen", "drops-itself"),
-        *("small-window", "answers-the-cancelled"),
+        *("small-window", "answers-the-cancelled", "sleeps", "keeps-what-is-taken"),
     ],
 )
 def test_the_histories_notice_known_bugs(sabotaged: Parts) -> None:
