@@ -25,6 +25,7 @@ COMMANDS = (
     LazyCommand("explain", "Say why a prompt went where it went, or where one would go.", _ASK),
     LazyCommand("audit", "Count prompts against completions: lost, duplicates, calls.", _LOOK),
     LazyCommand("simulate", "Try policies on yesterday's log, or on a trace.", _LOOK),
+    LazyCommand("lanes", "What is light and heavy, and how that changed.", _LOOK),
     LazyCommand("tenants", "What tenants have used of their limits, and what is left.", _LOOK),
     LazyCommand("dlt", "Dead letters: list, show, replay.", _LOOK),
     LazyCommand("store", "Pictures, large answers, large inputs: list, put, gc.", _LOOK),
