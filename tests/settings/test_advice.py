@@ -52,11 +52,7 @@ def test_sound_settings_raise_no_doubt() -> None:
         ({"lanes": {"reserved_light": 0}}, "reserved_light", "behind heavy"),
         ({"lanes": {"light_max": 6000}}, "heavy_min", "hardly"),
         ({"routing": {"max_moves": 0}}, "max_moves", "never moved"),
-        (
-            {"routing": {"models": {"picture": {"providers": ["coreweave"]}}}},
-            "picture",
-            "may answer",
-        ),
+        ({"routing": {"models": {"chat-small": {"providers": []}}}}, "chat-small", "may answer"),
         ({"worker": {"journal_before_call": False}}, "journal_before_call", "missing"),
     ],
 )
