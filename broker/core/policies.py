@@ -24,8 +24,8 @@ from broker.core.route_request import Request
 
 PolicyName = Literal["overflow", "fastest", "cheapest", "weighted", "pinned"]
 
-_NOISE: Final = 0.1
-"""A time may be taken for so much longer by chance: nobody knows it better than that."""
+_NOISE: Final = 0.2
+"""A wait may be taken for so much longer by chance: nobody knows it better than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _by_time(request: Request, left: Sequence[Candidate]) -> Sequence[Candidate]
     keys = []
     for place, (one, time_s) in enumerate(zip(left, _times(request, left), strict=True)):
         if one.standing is Standing.ABLE:
-            keys.append((1, time_s * (1 + _NOISE * request.chance(place)), place))
+            keys.append((1, time_s + _NOISE * one.wait_s * request.chance(place), place))
         else:
             keys.append((0 if one.probe_free else 2, 0.0, place))
     return [left[place] for _, _, place in sorted(keys)]
@@ -121,7 +121,7 @@ def _by_price(request: Request, left: Sequence[Candidate]) -> Sequence[Candidate
     keys = []
     for place, one in enumerate(left):
         usd = request.usd.get(one.provider)
-        noisy = times[place] * (1 + _NOISE * request.chance(place))
+        noisy = times[place] + _NOISE * one.wait_s * request.chance(place)
         keys.append((inf if usd is None else usd, noisy, place))
     return [left[place] for _, _, place in sorted(keys)]
 
