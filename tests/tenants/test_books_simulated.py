@@ -8,7 +8,7 @@ from tests.tenants.town import TENANT, Town
 DAY = TenantLimits(day=(400, 50_000, None))
 MINUTE = TenantLimits(minute=(400, 50_000, None), max_wait_s=20.0)
 STATED = 0.02
-SEEDS = range(30)
+SEEDS = range(16)
 STEPS = 400
 
 
