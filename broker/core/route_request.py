@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from broker.core.candidates import Candidate
 from broker.core.lanes import Lane
 from broker.core.route_reasons import Bar, Reason
+
+_ALL: Final = 2**32
+_MASK: Final = _ALL - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +53,10 @@ class Request:
 
     def chance(self, place: int) -> float:
         """A number from 0 up to 1 for each of several things; all 0 without luck."""
-        return self.luck * (7_919 + 104_729 * place) % 1.0
+        if not self.luck:
+            return 0.0
+        # Ids that follow each other have lucks that are not quite independent: mix their bits.
+        mixed = (int(self.luck * _ALL) + place * 0x9E3779B9) & _MASK
+        for _ in range(2):
+            mixed = ((mixed ^ (mixed >> 16)) * 0x45D9F3B) & _MASK
+        return (mixed ^ (mixed >> 16)) / _ALL
