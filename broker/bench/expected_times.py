@@ -57,7 +57,7 @@ class Came:
 async def eta_within(site: Site, pace: Pace, run: int) -> float:
     """The share of real ends within the said ranges, over all that was said."""
     deployment = await _deployment(site, run)
-    plan = _plan(pace)
+    plan = plan_of(pace.eta_prompts)
     workers = [worker_name(provider) for provider in PROVIDERS]
     async with deployment.running(SIMULATOR, CLASSIFIER, *workers):
         came = await asyncio.to_thread(_replayed, deployment.settings, plan)
@@ -83,15 +83,15 @@ def service_s(prompt: DuePrompt, cloud: Mapping[str, Any]) -> float:
     return float(cloud["first_token_s"]) + float(cloud["per_token_s"]) * prompt.output_tokens
 
 
-def _plan(pace: Pace) -> Sequence[DuePrompt]:
+def plan_of(prompts: int) -> Sequence[DuePrompt]:
     """The trace at the speed that makes the load."""
-    recorded = plan_replay(pace.eta_prompts, run="eta")
+    recorded = plan_replay(prompts, run="eta")
     room = 0.0
     for cloud in PROVIDERS.values():
         each = sum(service_s(prompt, cloud) for prompt in recorded) / len(recorded)
         room += SLOTS / each
     usual = len(recorded) / recorded[-1].due_s
-    return plan_replay(pace.eta_prompts, LOAD * room / usual, run="eta")
+    return plan_replay(prompts, LOAD * room / usual, run="eta")
 
 
 def _replayed(settings: Settings, plan: Sequence[DuePrompt]) -> Came:

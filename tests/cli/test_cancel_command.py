@@ -43,8 +43,3 @@ def test_what_is_on_its_way_is_told_after_a_bounded_wait(seeder: Seeder) -> None
 def test_without_waiting_it_says_nothing_and_reads_nothing(seeder: Seeder) -> None:
     ran = run(seeder.settings, "cancel", "anything", "--no-wait")
     assert (ran.out, ran.err) == ("", "")
-
-
-def test_a_broker_that_is_not_there_is_one_sentence(settings: Settings) -> None:
-    ran = run(settings, "cancel", "a", "--kafka", "127.0.0.1:1", expect=3)
-    assert len(ran.err.splitlines()) == 1
