@@ -81,7 +81,9 @@ class Counts:
         if age > _RENEW_AT:
             self._renew(at, age)
             age = 0.0
-        mass = 2.0**age if age > -_RENEW_AT else 0.0
+        if age < -_RENEW_AT:
+            return  # so long ago that it counts for nothing
+        mass = 2.0**age
         self.added += 1
         keys, masses = self._keys, self._masses
         for group in groups:
