@@ -110,7 +110,8 @@ def _by_time(request: Request, left: Sequence[Candidate]) -> Sequence[Candidate]
     keys = []
     for place, (one, time_s) in enumerate(zip(left, _times(request, left), strict=True)):
         if one.standing is Standing.ABLE:
-            keys.append((1, time_s + _NOISE * one.wait_s * request.chance(place), place))
+            noise = _NOISE * one.wait_s * request.chance(place) if one.wait_s else 0.0
+            keys.append((1, time_s + noise, place))
         else:
             keys.append((0 if one.probe_free else 2, 0.0, place))
     return [left[place] for _, _, place in sorted(keys)]

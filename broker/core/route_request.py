@@ -56,7 +56,6 @@ class Request:
         if not self.luck:
             return 0.0
         # Ids that follow each other have lucks that are not quite independent: mix their bits.
-        mixed = (int(self.luck * _ALL) + place * 0x9E3779B9) & _MASK
-        for _ in range(2):
-            mixed = ((mixed ^ (mixed >> 16)) * 0x45D9F3B) & _MASK
-        return (mixed ^ (mixed >> 16)) / _ALL
+        mixed = int(self.luck * _ALL) + place * 0x9E3779B9
+        mixed = ((mixed ^ (mixed >> 15)) * 0x2C1B3C6D) & _MASK
+        return (mixed ^ (mixed >> 12)) / _ALL
