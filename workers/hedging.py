@@ -66,11 +66,12 @@ class Hedging:
                 await self._second(job, prepared, calls)
             return await self._first_answer(job, calls)
         except BaseException:
-            # Given up: who called notes the last call, and frees what the job holds.
+            # Given up: who called notes the last call, and frees what the job holds: the first's.
             for each in calls[:-1]:
                 given_up = CallResult(time.time() - each.began)
                 self.notes.ended(job, "stop", given_up, job.why_cut, attempt=each.attempt)
-                self.allowance.left(job)
+            for each in calls[1:]:
+                self._free(job, each.taken, None, called=True)
             raise
         finally:
             for each in calls:
@@ -135,12 +136,17 @@ class Hedging:
             self.notes.ended(job, "stop", result, code, attempt=one.attempt)
             self._free(job, one.taken, result)
 
-    def _free(self, job: Job, taken: Taken | None, result: CallResult | None) -> None:
-        """Give back what the second call held; a loser's tokens are settled as far as known."""
+    def _free(
+        self, job: Job, taken: Taken | None, result: CallResult | None, *, called: bool = False
+    ) -> None:
+        """Give back what the second call held; a loser's tokens are settled as far as known.
+
+        Without a result: whether it was `called` at all.
+        """
         now = time.time()
         kept, job.taken = job.taken, taken
         if result is None:
-            self.allowance.ended(job, now, called=False)
+            self.allowance.ended(job, now, called=called)
         else:
             self.allowance.heard(job, result, now)
         job.taken = kept

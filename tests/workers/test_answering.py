@@ -144,6 +144,8 @@ class Running:
         if made.dispatcher.idle:
             assert all(made.backlog.held_bytes(lane) == 0 for lane in LANES)
         assert made.breaker._out == 0  # noqa: SLF001 - tickets not given back
+        assert not made.attempts.allowance._under_way  # noqa: SLF001 - calls that never end
+        assert not made.attempts.tallies.expected._under_way  # noqa: SLF001 - as above
 
 
 def resting_in(made: Bench, lane: str) -> int:
