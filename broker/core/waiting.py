@@ -182,6 +182,7 @@ class WaitingRoom(Generic[T]):
     def take_expired(self, now: float, most: int) -> list[T]:
         """Remove and return items whose deadline has come while they waited or rested."""
         expired: list[T] = []
+        self._sweep()
         while len(expired) < most and (due := self._deadlines.due(now)) is not None:
             if self.remove(due[1]):
                 expired.append(due[1])

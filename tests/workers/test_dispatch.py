@@ -227,6 +227,17 @@ def test_resting_jobs_that_expire_are_let_go_of() -> None:
     assert jobs_alive() - before < 600
 
 
+def test_jobs_that_ran_are_let_go_of_long_before_their_deadlines() -> None:
+    dispatcher, before = Dispatcher(SlotRules(SLOTS)), jobs_alive()
+    for offset in range(5_000):
+        dispatcher.add(a_job("batch", offset, deadline=1e9), 0.0)
+        one = dispatcher.next_job()
+        assert one is not None
+        dispatcher.ended(one)
+        assert not dispatcher.take_expired(0.0, 10)
+    assert jobs_alive() - before < 1_000
+
+
 def test_a_retry_goes_before_what_came_later() -> None:
     dispatcher = Dispatcher(SlotRules(SLOTS))
     first, second = a_job("light", 1), a_job("light", 2)
