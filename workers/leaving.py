@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from broker.core.breaker import Breaker
 from broker.core.lanes import LANES, Lane
 from broker.core.retries import RetryRules, backoff
-from broker.core.routing import Decision, Reason
+from broker.core.route_reasons import NoReason, Reason
+from broker.core.routing import Decision, NoDecision
 from workers.ends import Move, Rest, is_able
 from workers.falling_behind import FallingBehind
 from workers.job import Job
@@ -17,6 +18,10 @@ from workers.quota_keeping import Allowance, estimated
 
 RELOCATE_EVERY_S: Final = 0.25
 """While nothing may go out here, what waits is offered to other providers this often."""
+
+
+_ALONE: Final = frozenset({NoReason.NOBODY_SERVES, NoReason.ALL_TRIED, NoReason.MOVES_SPENT})
+"""What hangs on a job's model and on where it was, and on nothing else of it."""
 
 
 class Here(Protocol):
@@ -69,10 +74,17 @@ class Leaving:
             return
         again = self._attempts.breaker.opens_again_at(now)
         because = "is being tried again" if again is None else f"is off for {again - now:.1f} s"
+        alone: set[tuple[str, tuple[str, ...]]] = set()
         for job in sorted(held(), key=_lightness):
-            move = self._move(job, because, now, Reason.BREAKER)
-            if move is not None:
-                yield job, move
+            # A long queue that nobody else could serve must not be asked for one by one.
+            kind = (job.work.model, tuple([step.provider for step in job.work.route]))
+            if kind in alone:
+                continue
+            chosen = self._attempts.mover.choose(job, because, now, Reason.BREAKER)
+            if isinstance(chosen, NoDecision) and chosen.reason in _ALONE:
+                alone.add(kind)
+            elif isinstance(chosen, Decision) and is_able(chosen):
+                yield job, Move(chosen)
 
     def while_held_up(
         self, waiting_in: Callable[[Lane], Iterable[Job]], now: float
