@@ -31,6 +31,7 @@ def trials(
         return f"{verdict.accepted} prompts, {len(asked)} to cancel, {cancelled} cancelled"
 
 
+@pytest.mark.timeout(300)
 def test_one_end_each_whoever_is_killed_around_the_cancel(
     kafka: Running, prefix: str, tmp_path: Path
 ) -> None:

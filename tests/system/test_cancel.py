@@ -55,55 +55,6 @@ def journal(given: Pool, identity: str) -> list[CallEvent]:
     return [one for one in events if one.id == identity]
 
 
-def test_it_ends_at_every_stage_and_says_which_end_it_was(given: Pool) -> None:
-    given.give(4, name="p")
-    wait_until(lambda: len(running(given)) == SLOTS, 60, "two calls are under way")
-    runs = running(given)
-    waits = next(one for one in ("p0", "p1", "p2", "p3") if one not in runs)
-
-    # Waiting in the worker's memory: no call was made for it.
-    ended = cancel(given, waits)[waits]
-    assert (ended["fate"], ended["status"]) == ("cancelled", "cancelled")
-
-    # Running: the provider's server sees the connection go.
-    ended = cancel(given, runs[0])[runs[0]]
-    assert ended["fate"] == "cancelled"
-    # Nobody waits for the journal's word of a call's end.
-    wait_until(lambda: len(journal(given, runs[0])) > 1, 30, "the journal has the call's end")
-    last = max(journal(given, runs[0]), key=lambda one: one.at)
-    assert (last.event, last.outcome, last.code) == ("ended", "stop", "cancelled")
-
-    # Not yet classified: it is ended as soon as a classifier comes.
-    given.deployment.terminate("classifier-0")
-    given.give(1, name="q")
-    assert command(given, "cancel", "q0", "--no-wait").out == ""
-    given.deployment.start("classifier-0")
-    wait_until(lambda: "q0" in completions(given), 60, "q0 is ended")
-
-    # Completed already: the cancel comes too late, and says so.
-    given.set_capacity(**QUICK)
-    given.give(1, name="r")
-    assert {one["fate"] for one in cancel(given, *running(given)).values()} == {"cancelled"}
-    wait_until(lambda: "r0" in completions(given), 60, "r0 is answered")
-    ended = cancel(given, "r0")["r0"]
-    assert (ended["fate"], ended["status"]) == ("completed", "succeeded")
-    told = command(given, "cancel", "r0", waits)
-    assert "r0  completed already: succeeded at " in told.out
-    assert f"{waits}  completed already: cancelled at " in told.out
-
-    # Nobody's id.
-    ran = command(given, "cancel", "nobody", expect=1)
-    assert ran.out == ""
-    assert "no prompt has this id" in ran.err
-    assert "No prompt can have the id" in command(given, "cancel", "no id", expect=2).err
-
-    found = completions(given)
-    assert (found[waits].status, found[waits].calls) == ("cancelled", 0)
-    assert (found[runs[0]].status, found[runs[0]].calls) == ("cancelled", 1)
-    assert (found["q0"].status, found["q0"].provider) == ("cancelled", "")
-    assert all(one.error is None or one.error.code == "cancelled" for one in found.values())
-
-
 def running(given: Pool) -> list[str]:
     """Prompts with a call under way, by the journal."""
     topic = TopicNames(given.deployment.settings.kafka.prefix).calls
@@ -117,41 +68,91 @@ def running(given: Pool) -> list[str]:
     return [identity for identity, count in open_calls.items() if count > 0]
 
 
-def test_what_was_cancelled_while_its_worker_was_away_is_never_begun(given: Pool) -> None:
-    given.deployment.terminate(f"worker-{PROVIDER}-0")
-    given.give(6)
-    assert command(given, "cancel", "p3", "p4", "--no-wait").err == ""
-    given.set_capacity(**QUICK)
-    given.deployment.start(f"worker-{PROVIDER}-0")
-    wait_until(lambda: len(completions(given)) == 6, 60, "all have ended")
-    statuses = {identity: one.status for identity, one in completions(given).items()}
-    assert {one for one, status in statuses.items() if status == "cancelled"} == {"p3", "p4"}
-    assert not journal(given, "p3")
+def said(given: Pool, identity: str) -> Any:
+    return command(given, "status", identity, "--json").json()
 
 
-def test_status_follows_a_prompt_from_its_wait_to_its_end(given: Pool) -> None:
+@pytest.mark.timeout(300)
+def test_status_follows_prompts_and_a_cancel_ends_them_at_every_stage(given: Pool) -> None:
     given.give(4, name="p", max_output_tokens=300)
     wait_until(lambda: len(running(given)) == SLOTS, 60, "two calls are under way")
     runs = running(given)
     waits = next(one for one in ("p0", "p1", "p2", "p3") if one not in runs)
+    status_tells_place_and_times(given, waits, runs[0])
+    waiting_and_running_ones_end(given, waits, runs[0])
+    one_that_no_classifier_has_seen_ends(given)
+    one_that_is_answered_already_stays_so(given, waits)
+    nobody_has_this_id(given)
+    what_was_cancelled_while_its_worker_was_away_is_never_begun(given)
+    found = completions(given)
+    assert (found[waits].status, found[waits].calls) == ("cancelled", 0)
+    assert (found[runs[0]].status, found[runs[0]].calls) == ("cancelled", 1)
+    assert (found["q0"].status, found["q0"].provider) == ("cancelled", "")
+    assert all(one.error is None or one.error.code == "cancelled" for one in found.values())
 
-    def said(identity: str) -> Any:
-        return command(given, "status", identity, "--json").json()
 
+def status_tells_place_and_times(given: Pool, waits: str, runs: str) -> None:
     # Both are told by their worker, a second after it has them.
-    wait_until(lambda: said(waits)["said_at"] is not None, 40, "the worker has said its place")
-    wait_until(lambda: said(runs[0])["said_at"] is not None, 40, "the worker has said its end")
-    found = said(waits)
+    wait_until(lambda: said(given, waits)["said_at"] is not None, 40, "its place is said")
+    wait_until(lambda: said(given, runs)["said_at"] is not None, 40, "its end is said")
+    found = said(given, waits)
     assert (found["state"], found["provider"], found["lane"]) == ("waiting", PROVIDER, "light")
     assert found["place"] in (0, 1)
     assert found["starts_at"][0] <= found["starts_at"][1] <= found["ends_at"][1]
-    found = said(runs[0])
+    found = said(given, runs)
     assert (found["state"], found["calls"], found["place"]) == ("running", 1, None)
     assert found["since"] < found["ends_at"][1]
+
+
+def waiting_and_running_ones_end(given: Pool, waits: str, runs: str) -> None:
     settings = given.deployment.settings
     with started(settings, "status", waits, "--watch", **variables(settings)) as process:
         assert process.stdout is not None
         assert "waiting in" in process.stdout.readline()
-        assert cancel(given, waits)[waits]["fate"] == "cancelled"
+        ended = cancel(given, waits, runs)
+        assert {one["fate"] for one in ended.values()} == {"cancelled"}
         wait_until(lambda: process.poll() is not None, 30, "it has followed it to its end")
         assert "cancelled by openai" in process.stdout.read()
+    # Nobody waits for the journal's word of a call's end.
+    wait_until(lambda: len(journal(given, runs)) > 1, 30, "the journal has the call's end")
+    last = max(journal(given, runs), key=lambda one: one.at)
+    assert (last.event, last.outcome, last.code) == ("ended", "stop", "cancelled")
+
+
+def one_that_no_classifier_has_seen_ends(given: Pool) -> None:
+    given.deployment.terminate("classifier-0")
+    given.give(1, name="q")
+    assert said(given, "q0")["state"] == "not_classified"
+    assert command(given, "cancel", "q0", "--no-wait").out == ""
+    given.deployment.start("classifier-0")
+    wait_until(lambda: "q0" in completions(given), 60, "q0 is ended")
+
+
+def one_that_is_answered_already_stays_so(given: Pool, waits: str) -> None:
+    given.set_capacity(**QUICK)
+    given.give(1, name="r")
+    assert {one["fate"] for one in cancel(given, *running(given)).values()} == {"cancelled"}
+    wait_until(lambda: "r0" in completions(given), 60, "r0 is answered")
+    told = command(given, "cancel", "r0", waits)
+    assert "r0  completed already: succeeded at " in told.out
+    assert f"{waits}  completed already: cancelled at " in told.out
+
+
+def nobody_has_this_id(given: Pool) -> None:
+    ran = command(given, "cancel", "nobody", expect=1)
+    assert ran.out == ""
+    assert "no prompt has this id" in ran.err
+    assert "No prompt can have the id" in command(given, "cancel", "no id", expect=2).err
+
+
+def what_was_cancelled_while_its_worker_was_away_is_never_begun(given: Pool) -> None:
+    worker = f"worker-{PROVIDER}-0"
+    given.deployment.terminate(worker)
+    given.give(4, name="s")
+    assert command(given, "cancel", "s1", "s2", "--no-wait").err == ""
+    given.deployment.start(worker)
+    names = [f"s{n}" for n in range(4)]
+    wait_until(lambda: set(names) <= set(completions(given)), 60, "all have ended")
+    found = completions(given)
+    assert [found[name].status == "cancelled" for name in names] == [False, True, True, False]
+    assert not journal(given, "s1")
