@@ -84,7 +84,7 @@ def _failure(refused: Refused) -> Failure:
     else:
         text = (
             f"The tenant has reached its limit of {limit}; "
-            f"try again at {to_rfc3339(refused.retry_at)}."
+            f"ask again under a new id from {to_rfc3339(refused.retry_at)} on."
         )
     code = BUDGET_EXHAUSTED if refused.spent else RATE_LIMITED
     return Failure("limit", code, text, retry_at=refused.retry_at)
