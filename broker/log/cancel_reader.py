@@ -34,7 +34,7 @@ class CancelReader:
         topic = TopicNames(settings.kafka.prefix).control
         self._log = get_logger(topic=topic)
         self._follower: TopicFollower[Cancel] = TopicFollower(
-            consumer_config(settings), topic, self._hear, back=Back(seconds=KEEP_S)
+            consumer_config(settings), topic, self._hear, back=Back(seconds=KEEP_S), at_once=True
         )
 
     def start(self) -> None:

@@ -55,15 +55,18 @@ class TopicFollower(Generic[T]):
         back: Back | None = None,
         most_waiting: int = 20_000,
         committed_only: bool = False,
+        at_once: bool = False,
     ) -> None:
         """`client` is what `consumer_config` says; `back` None is from the beginning.
 
-        `committed_only`: the topic's records are written in transactions.
+        `committed_only`: the topic's records are written in transactions. `at_once`: each record
+        is taken as it comes, which costs more where many do; else they may be a quarter second old.
         """
         self._topic = topic
         self._decode = decode
         self._back = back or Back()
         self._most_waiting = most_waiting
+        self._at_once = at_once
         self._client = {
             **client,
             "group.id": f"{topic}.follower",  # asked for by librdkafka, never joined
@@ -76,6 +79,8 @@ class TopicFollower(Generic[T]):
         self._positions: dict[int, int] = {}
         self._behind: set[int] | None = None
         """Partitions whose end was not reached yet; None before they are known."""
+        self._nothing_in: set[int] = set()
+        """Partitions that had nothing to read at the start."""
         self._bad = 0
         self._closing = threading.Event()
         self._log = get_logger(topic=topic)
@@ -118,13 +123,20 @@ class TopicFollower(Generic[T]):
                 if len(self._waiting) >= self._most_waiting:
                     self._closing.wait(_POLL_S / 5)
                     continue
-                self._take_in(consumer.consume(_BATCH, _POLL_S))
+                self._take_in(self._messages(consumer))
                 if time.monotonic() - looked > _LOOK_S:
                     looked = time.monotonic()
                     if self._partitions(consumer) != known:
                         return
         finally:
             consumer.close()
+
+    def _messages(self, consumer: Any) -> list[Any]:
+        if not self._at_once:
+            return list(consumer.consume(_BATCH, _POLL_S))
+        # `consume` alone would wait the whole time for a full batch.
+        first = consumer.poll(_POLL_S)
+        return [] if first is None else [first, *consumer.consume(_BATCH, 0.0)]
 
     def _partitions(self, consumer: Any) -> set[int]:
         topic = consumer.list_topics(self._topic, timeout=_REQUEST_S).topics[self._topic]
@@ -140,7 +152,7 @@ class TopicFollower(Generic[T]):
             self._starts(consumer, new) if self._behind is None else dict.fromkeys(new, 0)
         )
         if self._behind is None:
-            self._behind = set(partitions)
+            self._behind = partitions - self._nothing_in
         consumer.assign(
             [TopicPartition(self._topic, number, at) for number, at in self._positions.items()]
         )
@@ -168,6 +180,7 @@ class TopicFollower(Generic[T]):
                 # A time after the last record is told as "no offset".
                 found = end if place.offset <= _NOT_FOUND else place.offset
                 starts[place.partition] = max(starts[place.partition], found)
+        self._nothing_in = {n for n, start in starts.items() if start >= bounds[n][1]}
         return starts
 
     def _take_in(self, messages: list[Any]) -> None:
