@@ -242,3 +242,40 @@ def test_tenants_that_are_gone_are_forgotten() -> None:
         taken(queue)
     assert len(queue._clocks) < 3_000  # noqa: SLF001 - what it keeps
     assert sum(len(model.lines) for model in queue._models.values()) < 3_000  # noqa: SLF001 - as above
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_lost_or_started_twice_through_many_sweeps(seed: int) -> None:
+    """Thousands come, most are taken out in all orders, and models and tenants come and go."""
+    drawn = random.Random(seed)
+    queue: FairQueue[Item] = FairQueue(equal_shares)
+    waiting: list[Item] = []
+    for step in range(12_000):
+        grows = (step // 2_000) % 2 == 0
+        fate = drawn.random()
+        if fate < (0.7 if grows else 0.1):
+            name, model = f"tenant-{drawn.randrange(300)}", f"model-{drawn.randrange(4)}"
+            waiting.append(put(queue, Item(name, drawn.randint(0, 99), float(step), model)))
+        elif fate < 0.8 and waiting:
+            place = drawn.randrange(len(waiting))
+            waiting[place], waiting[-1] = waiting[-1], waiting[place]
+            gone = waiting.pop()
+            assert queue.remove(gone)
+            assert not queue.remove(gone)
+            if drawn.random() < 0.2:
+                waiting.append(put(queue, gone))
+        else:
+            blocked = f"model-{drawn.randrange(5)}"
+            item = queue.take(lambda one, blocked=blocked: one.model != blocked)  # type: ignore[misc]  # bound at once
+            if item is None:
+                assert all(one.model == blocked for one in waiting)
+            else:
+                waiting.remove(item)
+        assert len(queue) == len(waiting)
+        if step % 500 == 0:
+            assert set(queue) == set(waiting)
+            oldest = queue.oldest
+            assert (oldest is None) == (not waiting)
+    while (item := queue.take()) is not None:
+        waiting.remove(item)
+    assert not waiting
