@@ -1,10 +1,11 @@
 """One prompt of a replay: what it asks for without its texts, and how its answer turned out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from broker.core.weighing import Equivalents, content_of, own_maximum
+from broker.records.incoming import Source
 from broker.records.prompt import Prompt
 
 _NUMBERS: Final = ("max_output_tokens", "max_completion_tokens", "max_tokens", "n")
@@ -36,6 +37,14 @@ def asked_of(prompt: Prompt, input_tokens: int, output_tokens: int | None) -> As
     )
     extra = content_of(bare.fields, _EQUIVALENTS).extra_tokens
     return Asked(bare, input_tokens, extra, output_tokens, own_maximum(bare.fields))
+
+
+def numbered(prompts: Iterable[Asked]) -> tuple[Asked, ...]:
+    """These prompts as if they stood in one partition, in their order: no place is there twice."""
+    return tuple(
+        replace(one, prompt=replace(one.prompt, source=Source(0, number)))
+        for number, one in enumerate(prompts)
+    )
 
 
 def without_texts(fields: Mapping[str, Any]) -> dict[str, Any]:

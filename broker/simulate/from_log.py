@@ -20,7 +20,7 @@ from broker.records.headers import ORIGIN
 from broker.records.parsing import parse_prompt
 from broker.records.prompt import Prompt
 from broker.settings import Settings
-from broker.simulate.asked import Asked, asked_of
+from broker.simulate.asked import Asked, asked_of, numbered
 from broker.simulate.fitted import ProviderFit, fit_providers
 from broker.simulate.log_records import UNREADABLE, Answered, answered, weighed
 from broker.simulate.outcome import Outcome
@@ -92,7 +92,7 @@ class _Reading:
         for end in self._records(names.completions, answered):
             if end.id in asked:
                 ends.setdefault(end.id, end)
-        prompts = tuple(self._replayed(asked, tokens, ends))
+        prompts = numbered(self._replayed(asked, tokens, ends))
         if not prompts:
             raise UsageError(
                 "There is no prompt in that time that can be replayed.",

@@ -145,7 +145,7 @@ class Replay:
         if charged is not None:
             used = job.work.input_tokens + end.output_tokens if job.calls else 0
             self._classifier.tenants.ended(
-                job.work.tenant, charged, used, cost.usd if job.calls else 0.0
+                job.work.tenant, job.work.source, charged, used, cost.usd if job.calls else 0.0
             )
         self._one_less()
 

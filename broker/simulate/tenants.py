@@ -4,7 +4,8 @@ from broker.classifier.door import Door, OpenDoor
 from broker.classifier.tenant_books import TenantBooks
 from broker.classifier.tenant_costs import expected_costs
 from broker.classifier.tenant_door import TenantDoor
-from broker.records.tenants import Charged, Entry
+from broker.records.incoming import Source
+from broker.records.tenants import Charged, Entry, Line
 from broker.settings import Settings
 
 _PARTITION = 0
@@ -17,18 +18,28 @@ class SimulatedTenants:
     def __init__(self, settings: Settings) -> None:
         self._books = TenantBooks(1, settings.tenant_terms())
         self._books.owns(frozenset({_PARTITION}))
-        self._read = 0
+        self._position = 0
+        self._read(self._books.claim)
         self.door: Door = OpenDoor()
         if self._books.terms.any_limits:
             self.door = TenantDoor("", self._books, expected_costs(settings, _unpriced))
 
-    def ended(self, tenant: str, charged: Charged, tokens: int, usd: float | None) -> None:
-        """A prompt used so much: what differs from its charge is put right."""
+    def ended(
+        self, tenant: str, place: Source, charged: Charged, tokens: int, usd: float | None
+    ) -> None:
+        """A prompt used so much: its charge is met in the ledger, and what differs put right."""
+        at, partition = charged.at, charged.partition
+        met = (1.0, charged.tokens, charged.usd)
+        self._read(
+            Entry(tenant, "charge", partition, at, *met, source=(place.partition, place.offset))
+        )
         more = tokens - charged.tokens
         dollars = 0.0 if usd is None else usd - charged.usd
-        entry = Entry(tenant, "correction", charged.partition, charged.at, 0.0, more, dollars)
-        self._books.read(self._read, entry)
-        self._read += 1
+        self._read(Entry(tenant, "correction", partition, at, 0.0, more, dollars))
+
+    def _read(self, line: Line) -> None:
+        self._books.read(self._position, line)
+        self._position += 1
 
 
 def _unpriced(_model: str) -> None:

@@ -20,7 +20,7 @@ from broker.records.errors import UsageError
 from broker.records.incoming import InputRecord, Source
 from broker.records.parsing import parse_prompt
 from broker.records.prompt import PRIORITIES, Catalog, Prompt, Rejected
-from broker.simulate.asked import Asked, asked_of
+from broker.simulate.asked import Asked, asked_of, numbered
 
 EPOCH: Final = 1_700_000_000.0
 """When a trace begins, in unix seconds: any time would do, but always the same."""
@@ -68,7 +68,7 @@ def read_traces(
     read = [one for name in given for one in _read(name, catalog, counter)]
     read.sort(key=lambda one: one.prompt.accepted_at)
     wanted = len(read) if prompts is None else prompts
-    return tuple(_faster(one, speed) for one in islice(_endless(read), wanted))
+    return numbered(_faster(one, speed) for one in islice(_endless(read), wanted))
 
 
 def _read(name: str, catalog: Catalog, counter: Callable[[], CountTokens]) -> Iterator[Asked]:

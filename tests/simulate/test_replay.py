@@ -125,6 +125,14 @@ def test_a_tenant_over_its_limit_is_refused_with_the_code() -> None:
     assert figures.tenants["red"].count == 3
 
 
+def test_what_a_prompt_did_not_use_is_given_back_to_its_tenant() -> None:
+    """Each is charged 280 tokens and uses 110: of 30 in a minute not 10 go in, but 25 or so."""
+    limits = {"red": {"tokens_per_minute": 3_000, "max_wait_s": 0}}
+    prompts = [asked(n, n * 2.0, tenant="red", tokens_in=100, tokens_out=10) for n in range(60)]
+    given = settings_of(tenants=limits, lengths={"learn": False})
+    assert 48 <= figures_of(replayed(given, prompts)).latency.count <= 54
+
+
 def test_a_replay_of_nothing_has_no_figures() -> None:
     figures = figures_of(replayed(settings_of(), []))
     assert (figures.prompts, figures.latency.p95, figures.statuses) == (0, None, {})
