@@ -12,7 +12,7 @@ from typing import Final, Literal
 from broker.records.errors import WeighbridgeError
 from broker.settings.loading import Settings, load_settings
 
-LIVE: Final = frozenset({"tenants", "tenant_groups", "tenant_defaults", "routing", "lanes"})
+LIVE: Final = frozenset({"tenants", "tenant_groups", "tenant_defaults", "routing"})
 """Sections that may change while the processes run."""
 
 Take = Callable[[Settings], None]
