@@ -9,12 +9,9 @@ from workers.job import Job, JobState
 class Dispatcher(WaitingRoom[Job]):
     """Queues and slots of one worker. Not thread-safe. `workers.backlog` bounds what it holds."""
 
-    def add(self, item: Job, now: float | None = None) -> None:
-        """Take in a new job; it rests first when it may not start yet.
-
-        Without `now` it comes when it was accepted: what had to rest since then rests until `wake`.
-        """
-        super().add(item, item.arrived_at if now is None else now)
+    def add(self, item: Job, now: float) -> None:
+        """Take in a new job; it rests first when it may not start yet."""
+        super().add(item, now)
         item.state = JobState.RESTING if self.rests(item) else JobState.WAITING
 
     def next_job(self, may_start: Callable[[Job], bool] | None = None) -> Job | None:

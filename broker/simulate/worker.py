@@ -63,7 +63,8 @@ class SimulatedWorker:
         self._tell = tell
         self._asked: dict[Job, Asked] = {}
         self.dispatcher = Dispatcher(
-            SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light)
+            SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light),
+            settings.tenant_terms().share_of,
         )
         self._allowance = Allowance(f"{provider}-0", given, self.dispatcher, now)
         self._allowance.assigned(1, 1, now)
@@ -103,7 +104,7 @@ class SimulatedWorker:
         """Work came to its topic and was read."""
         job = Job(_NOWHERE, lane, 0, work, work.attempt)  # type: ignore[arg-type]  # a lane's name
         self._asked[job] = asked
-        self.dispatcher.add(job)
+        self.dispatcher.add(job, self._events.now)
         self.pump()
 
     def pump(self) -> None:

@@ -275,11 +275,3 @@ def test_a_job_that_may_not_start_yet_holds_nothing_until_then() -> None:
     assert dispatcher.next_job() is None
     assert dispatcher.wake(30.0) == [early]
     assert dispatcher.next_job() is early
-
-
-def test_without_a_time_a_job_that_may_have_to_rest_rests_until_the_next_look() -> None:
-    dispatcher = Dispatcher(SlotRules(2))
-    one = a_job("light", 1, not_before=2.0)
-    dispatcher.add(one)
-    dispatcher.wake(100.0)
-    assert dispatcher.next_job() is one

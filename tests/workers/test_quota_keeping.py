@@ -21,7 +21,7 @@ def crowded(made: Allowance, dispatcher: Dispatcher, number: int, now: float) ->
 
 
 def started(made: Allowance, dispatcher: Dispatcher, name: str, now: float) -> Job:
-    dispatcher.add(job(work(name)))
+    dispatcher.add(job(work(name)), now)
     one = dispatcher.next_job(made.at(now))
     assert one is not None
     made.take(one, now)
@@ -38,7 +38,7 @@ def test_a_call_that_hangs_does_not_keep_all_others_waiting() -> None:
     assert dispatcher.slots == 1
     later = NOW + 100
     hanging = started(made, dispatcher, "hanging", later)
-    dispatcher.add(job(work("waiting")))
+    dispatcher.add(job(work("waiting")), later)
     assert dispatcher.next_job(made.at(later + 1)) is None
     made.tick((), later + STUCK_S + 1)
     assert dispatcher.slots == 2
