@@ -67,8 +67,8 @@ class Leaving:
     ) -> Iterator[tuple[Job, Move]]:
         """Those of the waiting jobs that can be done elsewhere while the breaker lets none out.
 
-        The heaviest go first.
-        They are chosen one at a time, as each choice changes what the next one finds.
+        The heaviest go first. They are chosen one at a time, as each choice changes what the next
+        one finds.
         """
         if not self._is_time(now):
             return
@@ -81,9 +81,11 @@ class Leaving:
             if kind in alone:
                 continue
             chosen = self._attempts.mover.choose(job, because, now, Reason.BREAKER)
-            if isinstance(chosen, NoDecision) and chosen.reason in _ALONE:
-                alone.add(kind)
-            elif isinstance(chosen, Decision) and is_able(chosen):
+            if isinstance(chosen, NoDecision):
+                # Whom a rule bars hangs on the tenant and on the prompt itself.
+                if chosen.reason in _ALONE and chosen.request and not chosen.request.barred:
+                    alone.add(kind)
+            elif is_able(chosen):
                 yield job, Move(chosen)
 
     def while_held_up(

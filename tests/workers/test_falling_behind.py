@@ -4,11 +4,13 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.breaker import Breaker, BreakerRules
 from broker.core.constraints import Constraint
 from broker.core.lanes import LANES, Lane
 from broker.core.policies import Policy
@@ -22,6 +24,7 @@ from tests.workers.building import MODEL, PROVIDERS, job, partition_of, report, 
 from workers.ends import Move
 from workers.falling_behind import LOOK_S, MOST_A_LOOK, FallingBehind
 from workers.job import Job
+from workers.leaving import Leaving
 from workers.moving import Mover
 
 CATALOG = Catalog({MODEL: "chat"}, {"chat": MODEL}, {MODEL: PROVIDERS})
@@ -200,6 +203,18 @@ def test_two_workers_that_see_the_same_do_not_both_fill_the_same_one() -> None:
     beside.reports["azure"] = (mine, replace(mine, worker="azure-1"))
     half = len(beside.look("azure"))
     assert 0 < half <= 0.7 * alone
+
+
+def test_what_bars_one_tenants_work_keeps_no_other_from_leaving_a_provider_that_is_off() -> None:
+    eu = Policy(allowed=Constraint(regions=frozenset({"eu"})))
+    regions = {"azure": "eu", "google": "us", "coreweave": "us"}
+    site = Site(by_tenant={"bank": eu}, regions=regions)
+    site.put("azure", 3, 900, tenant="bank")
+    site.put("azure", 3, 100, tenant="shop")
+    here = SimpleNamespace(breaker=Breaker(BreakerRules()), mover=site.movers["azure"])
+    moved = list(Leaving(here).while_off(lambda: list(site.jobs["azure"]), site.now))
+    assert [one.work.tenant for one, _ in moved] == ["shop"] * 3
+    assert {move.to.reason for _, move in moved} == {Reason.BREAKER}
 
 
 @pytest.mark.timeout(60)
