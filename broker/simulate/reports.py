@@ -40,7 +40,11 @@ class Reporter:
         breaker: Breaker,
         tallies: Tallies,
         allowance: Allowance,
+        *,
+        adaptive: bool,
     ) -> None:
+        """`adaptive`: the calls under way are to be looked at ten times a second."""
+        self._adaptive = adaptive
         self._dispatcher = dispatcher
         self._breaker = breaker
         self._tallies = tallies
@@ -79,7 +83,7 @@ class Reporter:
         """Ten times a second: cheap where nothing has changed that others should know."""
         dispatcher = self._dispatcher
         self._was_busy = self._is_busy
-        if self._was_busy:
+        if self._adaptive and self._was_busy:
             self._allowance.looked(now, now + LOOK_S)
         if (
             now - self._at >= EVERY_S
@@ -95,7 +99,8 @@ class Reporter:
 
     @property
     def _is_busy(self) -> bool:
-        return self._dispatcher.in_flight > 0 or not self._dispatcher.idle
+        calls = self._adaptive and self._dispatcher.in_flight > 0
+        return calls or not self._dispatcher.idle
 
     def _told(self, state: ProviderState) -> None:
         self._at, self._state = state.at, state.breaker

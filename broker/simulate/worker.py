@@ -95,7 +95,12 @@ class SimulatedWorker:
         self._begun = learn if learned.wants_starts else None
         self._leaving = Leaving(self._attempted.here, chance)
         self.reporter = Reporter(
-            provider, self.dispatcher, self._breaker, self._attempted.tallies, self._allowance
+            provider,
+            self.dispatcher,
+            self._breaker,
+            self._attempted.tallies,
+            self._allowance,
+            adaptive=given.adaptive,
         )
         self._armed = inf
         cloud.ended = self._ended
