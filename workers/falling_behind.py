@@ -6,11 +6,12 @@ A job goes only where it would be done much sooner, and, as every move, never to
 was at, and no more often than the settings say: so moves end, and nothing goes back and forth.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from heapq import nlargest
 from typing import Final
 
 from broker.core.candidates import Candidate
+from broker.core.constraints import Constraint, asked_by
 from broker.core.lanes import Lane
 from broker.core.route_reasons import Reason
 from broker.core.routing import Decision
@@ -28,6 +29,7 @@ _SOONER_S: Final = 1.0
 _ORDER: Final[tuple[Lane, ...]] = ("heavy", "medium", "light", "batch")
 _FEWEST_TRIED: Final = 3
 """After so many of one kind that nobody would do sooner, no more of that kind are asked for."""
+_MOST_ASKED: Final = 3 * MOST_A_LOOK
 _RESORTS: Final = (Reason.LEAST_WAIT, Reason.LEAST_LATE, Reason.PROBE)
 
 
@@ -56,19 +58,22 @@ class FallingBehind:
     ) -> Iterator[tuple[Job, Move]]:
         if self._wait(lane, now) is None:
             return
-        nobody: dict[tuple[str, str, str | None], int] = {}
-        for job in nlargest(most, waiting_in(lane), key=_weight):
+        nobody: Counter[tuple[str, str, str | None, Constraint]] = Counter()
+        asked = 0
+        for job in sorted(waiting_in(lane), key=_weight, reverse=True):
             here = self._wait(lane, now)
-            if here is None:
+            if here is None or most <= 0 or asked >= _MOST_ASKED:
                 return
             work = job.work
-            kind = (work.model, work.tenant, work.provider)
-            if nobody.get(kind, 0) >= _FEWEST_TRIED:
+            kind = (work.model, work.tenant, work.provider, asked_by(work.fields))
+            if nobody[kind] >= _FEWEST_TRIED:
                 continue
+            asked += 1
             move = self._sooner(job, here, now)
             if move is None:
-                nobody[kind] = nobody.get(kind, 0) + 1
+                nobody[kind] += 1
                 continue
+            most -= 1
             yield job, move
 
     def _wait(self, lane: Lane, now: float) -> Candidate | None:

@@ -189,6 +189,17 @@ def test_pins_and_constraints_hold_for_work_that_waits_too() -> None:
     assert {move.to.provider for _, move in moved} == {"coreweave"}
 
 
+def test_work_that_may_not_leave_keeps_no_lighter_work_from_leaving() -> None:
+    eu = Policy(allowed=Constraint(regions=frozenset({"eu"})))
+    regions = {"azure": "eu", "google": "us", "coreweave": "us"}
+    site = Site(by_tenant={"bank": eu}, regions=regions)
+    site.speeds["azure"] = 10.0
+    site.put("azure", 2 * MOST_A_LOOK, 900, tenant="bank")
+    site.put("azure", 20, 100, tenant="shop")
+    site.later()
+    assert {one.work.tenant for one, _ in site.look("azure")} == {"shop"}
+
+
 def test_two_workers_that_see_the_same_do_not_both_fill_the_same_one() -> None:
     site = Site()
     site.speeds.update(azure=10.0, google=100.0, coreweave=100.0)
