@@ -61,13 +61,13 @@ class FallingBehind:
         nobody: Counter[tuple[str, str, str | None, Constraint]] = Counter()
         asked = 0
         for job in sorted(waiting_in(lane), key=_weight, reverse=True):
-            here = self._wait(lane, now)
-            if here is None or most <= 0 or asked >= _MOST_ASKED:
-                return
             work = job.work
             kind = (work.model, work.tenant, work.provider, asked_by(work.fields))
             if nobody[kind] >= _FEWEST_TRIED:
                 continue
+            here = self._wait(lane, now)
+            if here is None or most <= 0 or asked >= _MOST_ASKED:
+                return
             asked += 1
             move = self._sooner(job, here, now)
             if move is None:
