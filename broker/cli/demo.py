@@ -34,7 +34,8 @@ def demo(
     """Replay a production trace through everything, break things meanwhile, and audit the topics.
 
     A worker and the classifier are killed with SIGKILL, a provider goes down for a while. No real
-    provider is called; topics have the prefix `demo`. Exit code 4: a prompt was lost or doubled.
+    provider is called; topics have the prefix `demo`. At the end the same prompts are replayed in
+    virtual time to one cloud and to all. Exit code 4: a prompt was lost or doubled.
     """
     import asyncio
 
@@ -56,6 +57,7 @@ def demo(
 
 
 def _show(outcome: "Outcome", console: "Console") -> None:
+    from broker.demo.comparison import comparison_table
     from broker.demo.table import verdict
 
     console.print()
@@ -63,6 +65,7 @@ def _show(outcome: "Outcome", console: "Console") -> None:
     for what, ids in (("lost", outcome.audit.lost_ids), ("doubled", outcome.audit.doubled_ids)):
         if ids:
             console.print(f"[red]{what}: {', '.join(ids)}[/]")
+    console.print(comparison_table(outcome.compared))
     console.print(
         "\nTry next:\n"
         "  weighbridge up                                            # then, in another terminal:\n"

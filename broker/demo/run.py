@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from broker.demo.board import Board
+from broker.demo.comparison import Compared, one_against_all
 from broker.demo.feed import Feed
 from broker.demo.scenario import Fault, plan_faults
 from broker.demo.table import Progress, draw
@@ -54,6 +55,7 @@ class Outcome:
     sent: int
     seconds: float
     ready_s: float
+    compared: Compared
 
     @property
     def sound(self) -> bool:
@@ -74,6 +76,7 @@ class Outcome:
                 {"at_s": round(one.at_s, 1), "kind": one.kind, "target": one.target}
                 for one in self.faults
             ],
+            "one_against_all": self.compared.as_json(),
         }
 
 
@@ -127,7 +130,10 @@ class Demonstration:
             audit = await asyncio.to_thread(
                 run_audit, connected, grace_s=_GRACE_S, since=started - 1.0
             )
-        return Outcome(audit, self._board, faults, feed.acknowledged, seconds, machine.ready_s)
+        compared = await asyncio.to_thread(one_against_all, self._settings, plan)
+        return Outcome(
+            audit, self._board, faults, feed.acknowledged, seconds, machine.ready_s, compared
+        )
 
     def _greet(self, machine: Machine, mix: Mixed) -> None:
         self._console.print(
