@@ -138,7 +138,8 @@ def seconds(ms: float | None) -> str:
     value = ms / _MS
     if value < _LONG_S:
         return f"{value:.2f} s"
-    return f"{value // 60:.0f} min {value % 60:.0f} s"
+    whole = round(value)
+    return f"{whole // 60} min {whole % 60} s"
 
 
 def _notes(name: str, one: Figures) -> list[str]:
