@@ -28,8 +28,8 @@ from broker.simulate.replay import Delays
 from broker.simulate.tables import seconds
 from broker.simulate.traces import EPOCH
 
-ONE: Final = "one cloud, as it is"
-ONE_LARGE: Final = "one cloud, as large as all"
+ONE: Final = "one cloud"
+ONE_LARGE: Final = "one as large as all"
 ALL: Final = "all clouds"
 _SEED: Final = 1
 _DOWN_FROM, _DOWN_TO = 0.4, 0.6
@@ -85,10 +85,17 @@ def one_against_all(settings: Settings, plan: Sequence[DuePrompt]) -> Compared:
 
 def comparison_table(compared: Compared) -> Table:
     """For a terminal: p50 and p95 of all answers, usually and with the preferred cloud down."""
-    down = f"{compared.preferred} down for {compared.down_to_s - compared.down_from_s:.0f} s"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("the same prompts in virtual time, to")
-    for name in ("p50", "p95", "heavy p95", f"{down}: p50", "p95", "failed"):
+    for_s = compared.down_to_s - compared.down_from_s
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title="The same prompts in virtual time",
+        title_justify="left",
+        caption=f"* with {compared.preferred} down for {for_s:.0f} s",
+        caption_justify="left",
+    )
+    table.add_column("sent to")
+    for name in ("p50", "p95", "heavy p95", "* p50", "* p95", "* failed"):
         table.add_column(name, justify="right")
     for name, usual in compared.usual.items():
         broken = compared.down[name]

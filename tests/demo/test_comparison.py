@@ -43,7 +43,7 @@ def test_with_the_preferred_cloud_down_all_clouds_answer_sooner_than_one(
 
 
 def test_the_table_has_a_line_for_each_and_says_who_was_down(compared: Compared) -> None:
-    console = Console(width=140)
+    console = Console(width=80)
     with console.capture() as captured:
         console.print(comparison_table(compared))
     shown = captured.get()
