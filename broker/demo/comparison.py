@@ -25,11 +25,10 @@ from broker.simulate.models import simulated_clouds
 from broker.simulate.outages import with_outages
 from broker.simulate.policies import Policy
 from broker.simulate.replay import Delays
-from broker.simulate.tables import seconds
 from broker.simulate.traces import EPOCH
 
 ONE: Final = "one cloud"
-ONE_LARGE: Final = "one as large as all"
+ONE_LARGE: Final = "one, as large"
 ALL: Final = "all clouds"
 _SEED: Final = 1
 _DOWN_FROM, _DOWN_TO = 0.4, 0.6
@@ -91,7 +90,7 @@ def comparison_table(compared: Compared) -> Table:
         pad_edge=False,
         title="The same prompts in virtual time",
         title_justify="left",
-        caption=f"* with {compared.preferred} down for {for_s:.0f} s",
+        caption=f"as large: with the places of all. *: {compared.preferred} down for {for_s:.0f} s",
         caption_justify="left",
     )
     table.add_column("sent to")
@@ -103,14 +102,18 @@ def comparison_table(compared: Compared) -> Table:
         heavy = usual.lanes.get("heavy")
         table.add_row(
             Text(name, style="bold" if name == ALL else ""),
-            seconds(usual.latency.p50),
-            seconds(usual.latency.p95),
-            seconds(None if heavy is None else heavy.p95),
-            seconds(broken.latency.p50),
-            seconds(broken.latency.p95),
+            _seconds(usual.latency.p50),
+            _seconds(usual.latency.p95),
+            _seconds(None if heavy is None else heavy.p95),
+            _seconds(broken.latency.p50),
+            _seconds(broken.latency.p95),
             Text(str(failed), style="bold red" if failed else ""),
         )
     return table
+
+
+def _seconds(ms: float | None) -> str:
+    return "-" if ms is None else f"{ms / 1_000:.1f} s"
 
 
 def _asked(settings: Settings, plan: Sequence[DuePrompt]) -> tuple[Asked, ...]:
