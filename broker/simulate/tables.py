@@ -15,6 +15,7 @@ _MOST_TENANTS: Final = 10
 _BAR: Final = 24
 _MS: Final = 1_000.0
 _LONG_S: Final = 100.0
+_MEANS: Final = "worst: the highest p95 of a minute's prompts; lost: prompts without an answer"
 
 Named = Sequence[tuple[str, Figures]]
 
@@ -27,31 +28,29 @@ def tables(results: Named) -> RenderableType:
     parts.append(_providers(results))
     parts.append(_bars(results))
     notes = [text for name, one in results for text in _notes(name, one)]
+    parts[1:1] = [Text(_MEANS, style="dim")]
     return Group(*parts, *(Text(text, style="dim") for text in notes))
 
 
 def _table(*columns: str, left: int = 1) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for number, name in enumerate(columns):
-        made.add_column(name, justify="left" if number < left else "right")
+        made.add_column(name, justify="left" if number < left else "right", no_wrap=True)
     return made
 
 
 def _whole(results: Named) -> Table:
     made = _table(
-        *("policy", "answered", "of", "p50", "p95", "p99", "worst minute's p95"),
-        *("cost USD", "calls", "moves", "refused, failed"),
+        *("policy", "answered", "p50", "p95", "p99", "worst", "USD", "moves", "lost"),
     )
     for name, one in results:
         lost = one.prompts - one.latency.count
         made.add_row(
             name,
             f"{one.latency.count:,}",
-            f"{one.prompts:,}",
             *_quantiles(one.latency),
             seconds(one.worst_minute_p95),
-            f"{one.cost_usd:.4f}",
-            f"{one.calls:,}",
+            f"{one.cost_usd:.3f}",
             f"{one.moves:,}",
             Text(f"{lost:,}", style="bold red" if lost else ""),
         )
@@ -90,7 +89,7 @@ def _by(
 
 
 def _providers(results: Named) -> Table:
-    made = _table("provider", "policy", "answered", "share", "moved in", "out", "cost USD", left=2)
+    made = _table("provider", "policy", "answered", "share", "moved in", "out", "USD", left=2)
     keys = list(dict.fromkeys(key for _, one in results for key in one.providers))
     for key in keys:
         shown = [(name, one.providers[key]) for name, one in results if key in one.providers]
@@ -102,7 +101,7 @@ def _providers(results: Named) -> Table:
                 f"{part.share:.0%}",
                 f"{part.moves_in:,}",
                 f"{part.moves_out:,}",
-                f"{part.cost_usd:.4f}",
+                f"{part.cost_usd:.3f}",
                 end_section=number == len(shown) - 1,
             )
     return made
@@ -137,9 +136,9 @@ def seconds(ms: float | None) -> str:
         return "-"
     value = ms / _MS
     if value < _LONG_S:
-        return f"{value:.2f} s"
+        return f"{value:.2f}s"
     whole = round(value)
-    return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 60}m{whole % 60:02}s"
 
 
 def _notes(name: str, one: Figures) -> list[str]:
