@@ -35,6 +35,7 @@ from workers.quota_keeping import Allowance
 from workers.ticket import Ticket
 
 _SHORTEST_TIMER_S: Final = 0.002
+_ALL: Final = 1_000_000
 _NOWHERE: Final = Place("", 0, 0, 0)
 
 Reports = Callable[[], Mapping[str, Sequence[ProviderState]]]
@@ -115,9 +116,11 @@ class SimulatedWorker:
     def pump(self) -> None:
         """Start what may start now, and see to what cannot."""
         now, dispatcher = self._events.now, self.dispatcher
-        dispatcher.wake(now)
-        for job in dispatcher.take_expired(now, 1_000_000):
-            self._finish(job, Followed("expired", "deadline_passed"))
+        due = dispatcher.next_change()
+        if due is not None and due <= now:
+            dispatcher.wake(now)
+            for job in dispatcher.take_expired(now, _ALL):
+                self._finish(job, Followed("expired", "deadline_passed"))
         self._start_jobs(now)
         self._arm(now)
 
