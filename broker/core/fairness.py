@@ -3,9 +3,10 @@
 Between tenants: start-time fair queueing over token weights. Each tenant has a clock that each
 start moves on by `weight / share`; the tenant with the earliest clock goes next. So between two
 tenants that both always have something to start, what they were served, each divided by its share,
-never differs by more than the sum of the largest weight of each divided by its share. A clock was
-chosen over deficit round robin, which serves whole quanta in a row and needs a quantum as large as
-the largest weight to be fast: a short prompt would wait for a quantum of every other tenant.
+never differs by more than the largest weight of each divided by its share, and three slices
+(`broker.core.turn_order`). A clock was chosen over deficit round robin, which serves whole quanta
+in a row and needs a quantum as large as the largest weight to be fast: a short prompt would wait
+for a quantum of every other tenant.
 
 Who comes new, or back, begins at the lane's clock, so that it gets nothing for the time before. The
 lane's clock moves on with every start, at the speed of all shares that wait together. So it passes
@@ -26,6 +27,7 @@ from typing import Final, Generic, TypeVar
 
 from broker.core.ageing import Waits
 from broker.core.tenant_clocks import Tenant, TenantClocks
+from broker.core.turn_order import TurnOrder
 
 _SLACK: Final = 256
 """Entries of items that are gone which may still be held before they are swept."""
@@ -46,7 +48,7 @@ class _Model(Generic[T]):
 
     def __init__(self) -> None:
         self.lines: dict[str, _Line[T]] = {}
-        self.turns: list[tuple[float, int, _Line[T]]] = []
+        self.turns: TurnOrder[_Line[T]] = TurnOrder()
 
 
 class _Line(Generic[T]):
@@ -79,11 +81,13 @@ class _Line(Generic[T]):
     def pop(self) -> None:
         self.first = heapq.heappop(self.others) if self.others else None
 
-    def keep(self, waiting: dict[T, Entry[T]]) -> None:
-        """Only what waits."""
+    def keep(self, waiting: dict[T, Entry[T]]) -> bool:
+        """Only what waits; whether there is any, and so a turn."""
         entries: list[Entry[T]] = [] if self.first is None else [self.first, *(self.others or ())]
         self.others = sorted(one for one in entries if waiting.get(one[2]) is one)
         self.pop()
+        self.listed = self.first is not None
+        return self.listed
 
 
 class FairQueue(Generic[T]):
@@ -142,7 +146,7 @@ class FairQueue(Generic[T]):
             line.listed = True
             if not model.turns:
                 self._open.append(model)
-            heapq.heappush(model.turns, (tenant.clock, order, line))
+            model.turns.push((tenant.clock, order, line))
 
     def take(self, may_start: Callable[[T], bool] | None = None) -> T | None:
         """Remove and return the item that goes next; None when none may.
@@ -185,15 +189,16 @@ class FairQueue(Generic[T]):
         """The line of a model whose turn it is, with an item at its head; None without one."""
         turns, waiting = model.turns, self._waiting
         while turns:
-            clock, order, line = turn = turns[0]
+            clock, order, line = turn = turns.first
             while (first := line.first) is not None and waiting.get(first[2]) is not first:
                 line.pop()
                 self._entries -= 1
             if first is None:
-                heapq.heappop(turns)
+                turns.pop()
                 line.listed = False
             elif clock < line.tenant.clock:
-                heapq.heapreplace(turns, (line.tenant.clock, order, line))
+                turns.pop()
+                turns.push((line.tenant.clock, order, line))
             else:
                 return turn
         return None
@@ -201,17 +206,18 @@ class FairQueue(Generic[T]):
     def _start(self, item: T, line: _Line[T]) -> None:
         """The first of the line that is at the top of its model goes."""
         turns = line.model.turns
+        order = turns.first[1]
+        turns.pop()
         del self._waiting[item]
         line.pop()
         self._entries -= 1
         self._clocks.served(line.tenant, item.weight)
         if line.first is None:
-            heapq.heappop(turns)
             line.listed = False
             if not turns:
                 self._open.remove(line.model)
         else:
-            heapq.heapreplace(turns, (line.tenant.clock, turns[0][1], line))
+            turns.push((line.tenant.clock, order, line))
 
     def _forget(self, tenant: str) -> None:
         for model in self._models.values():
@@ -226,10 +232,6 @@ class FairQueue(Generic[T]):
         self._sweep_came()
         waiting = self._waiting
         for model in self._open:
-            for _, _, line in model.turns:
-                line.keep(waiting)
-                line.listed = line.first is not None
-            model.turns = [turn for turn in model.turns if turn[2].listed]
-            heapq.heapify(model.turns)
+            model.turns.keep(lambda line: line.keep(waiting))
         self._open = [model for model in self._open if model.turns]
         self._entries = len(waiting)

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from broker.core.turn_order import SLICE
+
 _LEAST_WEIGHT: Final = 1
 _LEAST_SHARE: Final = 0.001
 _SLACK: Final = 1_000
@@ -75,7 +77,9 @@ class TenantClocks:
         """An item of this weight starts."""
         weight = max(weight, _LEAST_WEIGHT)
         # Who had nothing but work of a model that had to wait gets nothing for that time either.
-        start = self._served = max(tenant.clock, self._served)
+        # Inside a slice starts do not come in the order of the clocks: that far nobody is moved on.
+        start = max(tenant.clock, self._served - SLICE)
+        self._served = max(self._served, start)
         tenant.clock = end = start + weight / tenant.share
         passed = self._clock + weight / max(self._shares, tenant.share)
         self._clock = max(self._clock, start, min(passed, end))
