@@ -1,17 +1,20 @@
 """Whose turn it is among the tenants of one lane, and which of a tenant's items goes first.
 
 Between tenants: start-time fair queueing over token weights. Each tenant has a clock that each
-start moves on by `weight / share`; the tenant with the earliest clock goes next. So between two
-tenants that both always have something to start, what they were served, each divided by its share,
-never differs by more than the largest weight of each divided by its share, and three slices
-(`broker.core.turn_order`). A clock was chosen over deficit round robin, which serves whole quanta
-in a row and needs a quantum as large as the largest weight to be fast: a short prompt would wait
-for a quantum of every other tenant.
+start moves on by `weight / share`; the tenant with the earliest clock goes next, to within a slice
+(`broker.core.turn_order`). So the clocks of two that always have something to start are never
+further apart than the weight of the one that is ahead, divided by its share, and a slice. What they
+were served since both had their first turn, each divided by its share, differs by no more than the
+largest weight of each divided by its share, and two slices. A clock was chosen over deficit round
+robin, which serves whole quanta in a row and needs a quantum as large as the largest weight to be
+fast: a short prompt would wait for a quantum of every other tenant.
 
 Who comes new, or back, begins at the lane's clock, so that it gets nothing for the time before. The
 lane's clock moves on with every start, at the speed of all shares that wait together. So it passes
 any tenant's clock after so much work as that tenant's turn stands away, and who comes later comes
-after it: newcomers keep nobody waiting for ever, however many there are.
+after it: newcomers keep nobody waiting for ever, however many there are. It is ahead of the
+earliest clock by no more than the largest weight of any tenant, divided by its share: for so much
+longer a newcomer waits for its first turn.
 
 Inside a tenant the least key goes first: see `broker.core.ageing`.
 
