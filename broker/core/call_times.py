@@ -8,7 +8,7 @@ of late with weights that forget.
 from dataclasses import dataclass
 from typing import Final
 
-_KEPT: Final = 0.98
+_KEPT: Final = 0.99
 """What each further call leaves of those before it: about 50 count."""
 _PRIOR_TOKENS: Final = 20.0
 """Until answers of different lengths were seen, the first token is taken to cost as much as so many
@@ -26,11 +26,13 @@ class _Line:
     products: float = 0.0
 
     def add(self, tokens: float, seconds: float) -> None:
-        self.count = self.count * _KEPT + 1
-        self.tokens = self.tokens * _KEPT + tokens
-        self.squares = self.squares * _KEPT + tokens * tokens
-        self.seconds = self.seconds * _KEPT + seconds
-        self.products = self.products * _KEPT + tokens * seconds
+        # Times are uncertain in proportion: one long answer would count more than all short ones.
+        weight = 1 / (_PRIOR_TOKENS + tokens) ** 2
+        self.count = self.count * _KEPT + weight
+        self.tokens = self.tokens * _KEPT + weight * tokens
+        self.squares = self.squares * _KEPT + weight * tokens * tokens
+        self.seconds = self.seconds * _KEPT + weight * seconds
+        self.products = self.products * _KEPT + weight * tokens * seconds
 
     def at(self, tokens: float) -> float:
         mean_tokens, mean_seconds = self.tokens / self.count, self.seconds / self.count

@@ -24,8 +24,10 @@ ended than should have, which is a queue, or a provider that is slower: CHECK, w
 it lasts. When what was too much has ended, the work that was done meanwhile tells what was found.
 Calls that then end in the time that their tokens take had not waited: the limit goes back.
 
-A ratio is believed as far as the calls' own spread lets it. What has no effect on a person's wait
-(`WAIT_S`) is no reason to call less.
+A ratio is believed as far as the calls' own spread lets it, and the number of those that told what
+a call takes alone. What has no effect on a person's wait (`WAIT_S`) is no reason to call less.
+Where the limit is not reached only a ratio far above 1 is one: it would become what was wanted in a
+quiet time.
 """
 
 from dataclasses import dataclass
@@ -76,7 +78,7 @@ class ConcurrencyLimit:
     def expected(self, model: str, tokens: float) -> float | None:
         """Seconds that a call with so many tokens in its answer should take; None: not known."""
         line = self._times.expected(model, tokens)
-        return None if line is None else line * self._phases.scale
+        return None if line is None else line * self._phases.alone.scale
 
     def began(self, in_flight: int, now: float, should: float | None = None) -> Begun:
         """A call begins, with so many under way, itself included."""
@@ -161,7 +163,7 @@ class ConcurrencyLimit:
         if phases.phase in _TOLD and latest.wait_plainly:
             phases.fell(self._throughput.served(max(1.0, latest.usual_s), now), now)
         elif len(window.fresh) >= min(max(phases.limit, _FEWEST), _MOST):
-            alone = window.ratio * phases.scale
+            alone = window.ratio * phases.alone.scale
             for one in window.fresh:
                 self._times.measured(one.model, one.tokens, one.seconds / alone)
             phases.judge(now)

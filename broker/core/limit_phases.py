@@ -7,10 +7,11 @@ from enum import Enum
 from math import ceil, sqrt
 from typing import Final
 
+from broker.core.alone_times import AloneTimes
 from broker.core.call_ages import CallAges
 from broker.core.call_window import FULL, LITTLE, PLAIN, WAIT_S, CallWindow
 from broker.core.limit_growth import Growth
-from broker.core.limit_pairs import Pairs
+from broker.core.limit_pairs import WINDOWS, Pairs
 from broker.core.refusals import Refusals
 
 START: Final = 32
@@ -47,8 +48,7 @@ class LimitPhases:
         self.most = most
         self.limit = min(START, most)
         self.phase = Phase.STARTUP
-        self.scale = 1.0
-        """What calls take now, over what they took when their times were learned."""
+        self.alone = AloneTimes()
         self.number = 0
         """Of the limit's window; calls that began in `changed_in` did so after the last cut."""
         self.changed_in = self.steady_from = 0
@@ -118,17 +118,26 @@ class LimitPhases:
         if self._pairs is not None:
             self._paired(self._pairs, window, now)
             return
-        ratio, doubt = window.ratio, window.doubt
+        ratio, doubt = window.ratio, self.alone.doubt(window)
         checks = self.phase is Phase.CHECK
         much = ratio > 1 + max(2 * MUCH if checks else MUCH, doubt) and window.waited_s > WAIT_S
         if checks:
             self._checked(window, now, much=much)
+        elif not window.is_full(self.limit) and ratio <= 1 + PLAIN:
+            self._quiet(window, now)
         elif much:
             self._too_much(window, now)
         else:
             if ratio <= 1 + LITTLE:
                 self._mild = 0
             self._grow(window, now)
+
+    def _quiet(self, window: CallWindow, now: float) -> None:
+        """There is room anyway: what is wanted now is not what the provider takes at the most."""
+        self._full_since = now
+        self._mild = 0
+        self.alone.also(window)
+        self._go(self.limit, now)
 
     def _too_much(self, window: CallWindow, now: float) -> None:
         found = window.all_under_way(self.limit) / window.ratio
@@ -174,7 +183,7 @@ class LimitPhases:
         if pairs.measured(window.ratio) and not pairs.done:
             self._go(pairs.limit, now)
             return
-        self.scale *= pairs.alone or 1.0
+        self.alone.measured(pairs.alone or 1.0, WINDOWS * pairs.fewer)
         self.ages.pass_over()
         if not pairs.done:
             self._floor = min(LEAST, pairs.more)
@@ -190,9 +199,9 @@ class LimitPhases:
         if much and ratio < sqrt(self._before):
             self._check(window.all_under_way(self.limit) / ratio, self._before, self._back, now)
             return
-        self.scale *= ratio
         self._found *= ratio
-        quick = (1 - max(QUICK, window.doubt)) * min(1.0, self._before)
+        quick = (1 - max(QUICK, self.alone.doubt(window))) * min(1.0, self._before)
+        self.alone.measured(ratio, window.calls)
         if ratio < quick and window.waited_s < -WAIT_S:
             self._check(self._found, 1.0, self._back, now)
             return
@@ -203,14 +212,13 @@ class LimitPhases:
 
     def _grow(self, window: CallWindow, now: float) -> None:
         if window.at_once < FULL * self.limit and self.phase is Phase.STEADY:
-            self._full_since = now  # there is room anyway
+            self._full_since = now  # there is room most of the time
             self._go(self.limit, now)
         elif self.phase is Phase.STARTUP:
             if self.limit >= self.most:
                 self._check(self.most, 1.0, self.most, now)
             else:
-                full = window.all_under_way(self.limit) >= FULL * self.limit
-                self._go(2 * self.limit if full else self.limit, now)
+                self._go(2 * self.limit, now)
         elif now - self._full_since > PROBE_S and self.limit > 1:
             ratio = min(1.0, window.ratio)
             self._check(self.limit / ratio, ratio, self.limit, now)

@@ -1,0 +1,54 @@
+"""A quiet time, then more prompts than there are places: nothing that was quiet may keep it low.
+
+Answers are as far apart in length as those of real traces, so few calls tell little.
+"""
+
+import random
+import statistics
+
+import pytest
+
+from broker.core.concurrency import ConcurrencyLimit
+from broker.core.limit_phases import START
+from tests.core.provider_model import Provider, Run, Worker, simulate
+
+SEEDS = range(8)
+SLOTS = 60
+_DRAWN = random.Random(7)
+LENGTHS = [
+    max(1, round(_DRAWN.lognormvariate(mu, sigma)))
+    for mu, sigma, share in ((5.0, 0.9, 400), (2.9, 0.8, 200))
+    for _ in range(share)
+]
+"""Conversations, and code with short answers among them: 3 s on average, from 0.4 s to 30 s."""
+
+
+def bursts(quiet: float, few: int, seed: int, *, after: float, most: int = SLOTS) -> Run:
+    """So many calls at once for a while, and then as many as may be."""
+    return simulate(
+        Provider(SLOTS, SLOTS, 0.35, 0.016),
+        ConcurrencyLimit(most, 0.0),
+        quiet + after,
+        seed=seed,
+        tokens=LENGTHS,
+        demand=lambda now: few if now < quiet else 10_000,
+        worker=Worker(0.7),
+    )
+
+
+@pytest.mark.parametrize(("quiet", "few"), [(30.0, 6), (60.0, 6), (60.0, 20)])
+def test_a_quiet_time_does_not_lower_what_a_burst_then_meets(quiet: float, few: int) -> None:
+    for seed in SEEDS:
+        run = bursts(quiet, few, seed, after=1)
+        assert min(run.limits_between(0, quiet + 1)) >= START, seed
+
+
+@pytest.mark.parametrize("most", [SLOTS, 256])
+def test_the_first_burst_gets_the_places_that_there_are(most: int) -> None:
+    near = []
+    for seed in SEEDS:
+        run = bursts(30, 6, seed, after=60, most=most)
+        near.append(statistics.fmean(run.limits_between(50, 90)) / SLOTS)
+        assert run.refused_share(30) <= 0.02
+    assert min(near) >= 0.6, near
+    assert 0.8 <= statistics.median(near) <= 1.2, near
