@@ -181,7 +181,10 @@ class CallAges:
         return waiting.served(now)
 
     def look(self, now: float) -> Waiting | None:
-        """The latest calls, if they wait; at most each `LOOK_S`. `waiting` is the first such."""
+        """The latest calls, if they wait; at most each `LOOK_S`. `waiting` is the first such.
+
+        Once they do, it is looked again after half of the time that a call takes.
+        """
         clock = self._clock(now)
         if now < self._look_at or not self._spread.known(now):
             return None
@@ -207,6 +210,9 @@ class CallAges:
                     most, reach = sure, number
         found = self._found(reach, now, clock) if reach else None
         self.waiting = self.waiting or found
+        if self.waiting is not None:
+            # What is done about it has to have time to help.
+            self._look_at = now + max(LOOK_S, self._usual_s / 2)
         return found
 
     def _found(self, reach: int, now: float, clock: float) -> Waiting | None:

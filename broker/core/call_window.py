@@ -69,12 +69,6 @@ class CallWindow:
         took, both, should = self._squares
         self._squares = (took / 4, both / 4, should / 4)
 
-    def rescale(self, factor: float) -> None:
-        """Calls should have taken so many times what was thought."""
-        self._expected *= factor
-        took, both, should = self._squares
-        self._squares = (took, both * factor, should * factor**2)
-
     def is_full(self, limit: int) -> bool:
         """Whether the limit was reached, so that calls may have waited for its being higher."""
         return self.all_under_way(limit) >= FULL * limit

@@ -163,7 +163,7 @@ class ConcurrencyLimit:
         if phases.phase in _TOLD and latest.wait_plainly:
             phases.fell(self._throughput.served(max(1.0, latest.usual_s), now), now)
         elif len(window.fresh) >= min(max(phases.limit, _FEWEST), _MOST):
-            alone = window.ratio * phases.alone.scale
+            alone = phases.alone.scale * phases.alone.waited(window, phases.limit)
             for one in window.fresh:
                 self._times.measured(one.model, one.tokens, one.seconds / alone)
             phases.judge(now)

@@ -6,8 +6,9 @@ from broker.core.call_window import CallWindow
 
 _PATIENCE: Final = 4
 """So many windows in a row it holds, when calls wait a little."""
-_PART, _LATER_PART, _PART_AGAIN = 8, 4, 2
-_LONG: Final = 4
+_PARTS: Final = (8, 8, 8, 8, 4, 4, 2)
+"""The part of the limit that a step is at most, of the first, the second ... after a fall."""
+_PART_AGAIN: Final = 2
 
 
 class Growth:
@@ -16,12 +17,15 @@ class Growth:
     Back to what was held before, as a fall may have been a moment's, it goes faster.
     """
 
-    __slots__ = ("_grown", "_holds", "known")
+    __slots__ = ("_grown", "_held", "_holds", "_known")
 
     def __init__(self) -> None:
         self._grown = self._holds = 0
-        self.known = 0
-        """The limit before the last fall."""
+        self._held = self._known = 0
+
+    def fell(self, limit: int) -> None:
+        """It was too much, or seems so; what was held before that is known."""
+        self._known = min(self._held or limit, limit)
 
     def restart(self) -> None:
         """From steps of one on."""
@@ -34,8 +38,9 @@ class Growth:
             self._grown //= 2
             return limit
         self._holds = 0
-        part = _LATER_PART if self._grown > _LONG else _PART
-        most = limit // (_PART_AGAIN if limit < self.known else part)
+        self._held = limit
+        part = _PARTS[min(self._grown, len(_PARTS) - 1)]
+        most = limit // (_PART_AGAIN if limit < self._known else part)
         wanted = limit + min(1 << self._grown, max(1, most))
         if wanted > near:
             return limit

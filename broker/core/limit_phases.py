@@ -30,6 +30,7 @@ _FEW: Final = 4
 _PAIRED: Final = 1.5 * LEAST
 """So many or fewer are compared with half of them, several times, before it is less."""
 _HALF_IS_ALL: Final = 1.12
+_AT_LEAST: Final = 0.5
 
 
 class Phase(Enum):
@@ -76,7 +77,7 @@ class LimitPhases:
         if not revises:
             self._waited = self.limit
             back = self._back if self.phase is Phase.CHECK else self.limit
-            self._check(self.limit / ratio, ratio, back, now)
+            self._check(self._no_less_than_half(self.limit / ratio), ratio, back, now)
         elif self._waited / ratio < _LESS * self._found:
             self._found, self._before = self._waited / ratio, ratio
             self._go(int(_CHECKED * self._found), now)
@@ -106,11 +107,15 @@ class LimitPhases:
 
     def fell(self, served: float, now: float) -> None:
         """The latest calls waited plainly: only so many are served at once, or all are slower."""
-        found = min(float(self.limit), served)
+        found = self._no_less_than_half(min(float(self.limit), served))
         first = self.phase is Phase.STARTUP
         before = 1.0 if first else self.limit / max(found, 1.0)
         back = ceil(found) if first else self.limit
         self._check(found, before, back, now, share=_CHECKED_FIRST if first else _CHECKED)
+
+    def _no_less_than_half(self, found: float) -> float:
+        """Of the latest calls alone: those that a higher limit let through all queue together."""
+        return max(found, _AT_LEAST * self.limit)
 
     def judge(self, now: float) -> None:
         """The window is full: what it says."""
@@ -155,12 +160,12 @@ class LimitPhases:
     def _check(
         self, found: float, before: float, back: int, now: float, share: float = _CHECKED
     ) -> None:
+        if before > 1 and self.phase is not Phase.CHECK:
+            self._growth.fell(self.limit)
         self.phase = Phase.CHECK
         self._found, self._before, self._back = max(1.0, found), before, back
-        if before > 1:
-            self._growth.known = self.limit
-            if self.ages.waiting is None:
-                self.ages.pass_over()  # that they waited is known already
+        if before > 1 and self.ages.waiting is None:
+            self.ages.pass_over()  # that they waited is known already
         self._full_since = now
         fewer = int(share * min(found, self.limit))
         few = fewer < self._floor and 1 < self.limit <= _PAIRED
