@@ -83,8 +83,6 @@ class Reporter:
         """Ten times a second: cheap where nothing has changed that others should know."""
         dispatcher = self._dispatcher
         self._was_busy = self._is_busy
-        if self._adaptive and self._was_busy:
-            self._allowance.looked(now, now + LOOK_S)
         if (
             now - self._at >= EVERY_S
             or dispatcher.idle is self._waits
@@ -96,6 +94,9 @@ class Reporter:
             speed = self._tallies.speed.of(dispatcher.slots)
             if speed is not None and abs(weight - self._weight) > _MUCH * speed:
                 self._reporting.look(now)
+        if self._adaptive:
+            # An idle worker is not late for a look that it did not plan.
+            self._allowance.looked(now, self.next_look(now))
 
     @property
     def _is_busy(self) -> bool:

@@ -155,6 +155,7 @@ class SimulatedWorker:
             if self._begun is not None:
                 self._begun(Begun(job.work.weight, job.lane, now))
         self._attempted.tallies.expected.began(job, now)
+        self._allowance.sent(job, now)
         self._cloud.begin(Call(job, self._asked[job], ticket, job.calls, now))
 
     def _ended(self, call: Call) -> None:
