@@ -22,7 +22,7 @@ demo: setup ## replay a real trace through a real Kafka, with kills and an outag
 	@$(BIN)/weighbridge demo $(ARGS)
 
 test: setup-dev ## prove the promises: every test but the long fault matrix (ARGS=...)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup-dev ## new examples for the properties, then the long fault matrix (SOAK_RUNS=20), with its table
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 --dist loadfile tests/core tests/records

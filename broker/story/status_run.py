@@ -26,6 +26,8 @@ PROGRESS_BACK_S: Final = 120.0
 """What a worker said of a prompt longer ago is not looked for: it says it again each minute."""
 _POLL_S: Final = 0.25
 _AGAIN_S: Final = 5.0
+_SURE_S: Final = 3.0
+"""A prompt is not called lost before it has been looked for again for so long."""
 
 
 def run_status(settings: Settings, identity: str, *, progress: Progress | None = None) -> Status:
@@ -34,9 +36,16 @@ def run_status(settings: Settings, identity: str, *, progress: Progress | None =
     Raises UnknownIdError when no prompt has the id, NotReadyError when the cluster or its topics
     are not there.
     """
-    with LogReader(settings) as reader:
-        facts = _Look(settings, reader, identity, progress).facts()
-    return status_of(facts, time.time())
+    ends = time.monotonic() + _SURE_S
+    while True:
+        with LogReader(settings) as reader:
+            facts = _Look(settings, reader, identity, progress).facts()
+        status = status_of(facts, time.time())
+        # It may have been done, or moved, between the reading of the topics; and a transaction's
+        # offsets can be seen some moments before its records.
+        if status.state != "nowhere" or time.monotonic() > ends:
+            return status
+        time.sleep(_POLL_S)
 
 
 def follow_status(settings: Settings, identity: str) -> Iterator[Status]:

@@ -8,6 +8,8 @@ import pytest
 from broker.records.progress import ProgressRecord, encode_progress
 from broker.records.providers import ProviderState, encode_state
 from broker.settings import Settings
+from broker.story.finding import Finding
+from broker.story.status_run import run_status
 from tests.cli.running import run, started
 from tests.faults.deployment import wait_until
 from tests.story.seeding import Seeder, call_of, completion_of, small, step, work_of
@@ -103,6 +105,31 @@ def test_each_state_is_told_from_the_topics(seeder: Seeder) -> None:
     ran = run(seeder.settings, "status", "nobody", expect=1)
     assert ran.out == ""
     assert len(ran.err.splitlines()) == 1
+
+
+def test_what_is_committed_while_the_topics_are_read_is_not_taken_for_lost(
+    seeder: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The completions are read before the offsets that say that it is done."""
+    seeder.prompt("late")
+    seeder.flush()
+    now = time.time()
+    number = seeder.work(work_of("late", now, step("azure", at=now)))
+    seeder.flush()
+    partition, offset = seeder.place(number)
+    real = Finding.completions
+
+    def meanwhile(found: Finding) -> None:
+        real(found)
+        if found.story.completions:
+            return
+        seeder.completion(completion_of("late", now, 10.0))
+        seeder.flush()
+        group = f"{seeder.settings.kafka.prefix}.worker.azure"
+        seeder.commit_out_of_order(group, seeder.topics.work("azure"), {partition: offset + 1}, [])
+
+    monkeypatch.setattr(Finding, "completions", meanwhile)
+    assert run_status(seeder.settings, "late").state == "completed"
 
 
 def test_watching_ends_with_the_completion(seeder: Seeder) -> None:
