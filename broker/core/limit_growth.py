@@ -6,7 +6,7 @@ from broker.core.call_window import CallWindow
 
 _PATIENCE: Final = 4
 """So many windows in a row it holds, when calls wait a little."""
-_PARTS: Final = (8, 8, 8, 8, 4, 4, 2)
+_PARTS: Final = (8, 8, 4, 4, 2)
 """The part of the limit that a step is at most, of the first, the second ... after a fall."""
 _PART_AGAIN: Final = 2
 
@@ -27,6 +27,10 @@ class Growth:
         """It was too much, or seems so; what was held before that is known."""
         self._known = min(self._held or limit, limit)
 
+    def goes_back(self, limit: int) -> bool:
+        """Whether more than this was held before the last fall."""
+        return limit < self._known
+
     def restart(self) -> None:
         """From steps of one on."""
         self._grown = 0
@@ -40,8 +44,10 @@ class Growth:
         self._holds = 0
         self._held = limit
         part = _PARTS[min(self._grown, len(_PARTS) - 1)]
-        most = limit // (_PART_AGAIN if limit < self._known else part)
-        wanted = limit + min(1 << self._grown, max(1, most))
+        most = limit // (_PART_AGAIN if self.goes_back(limit) else part)
+        wanted = limit + min(1 << self._grown, max(2, most))
+        if self.goes_back(limit):
+            wanted = min(wanted, self._known)
         if wanted > near:
             return limit
         self._grown += 1

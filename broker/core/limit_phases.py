@@ -224,7 +224,7 @@ class LimitPhases:
                 self._check(self.most, 1.0, self.most, now)
             else:
                 self._go(2 * self.limit, now)
-        elif now - self._full_since > PROBE_S and self.limit > 1:
+        elif now - self._full_since > PROBE_S and not self._growth.goes_back(self.limit):
             ratio = min(1.0, window.ratio)
             self._check(self.limit / ratio, ratio, self.limit, now)
         else:
