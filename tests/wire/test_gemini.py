@@ -209,10 +209,11 @@ def test_embeddings_are_asked_for_as_the_sdk_does(
     server: Recording, sdk: genai.Client, model: str, inputs: list[str], reply: Any
 ) -> None:
     server.answers(reply)
+    # A list of texts would be several parts of one content, and so one embedding.
+    contents: Any = inputs if "gemini" not in model else [text("user", one) for one in inputs]
     said = sdk.models.embed_content(
         model=model,
-        # A list of texts would be several parts of one content, and so one embedding.
-        contents=inputs if "gemini" not in model else [text("user", each) for each in inputs],
+        contents=contents,
         config=types.EmbedContentConfig(output_dimensionality=3, task_type="RETRIEVAL_QUERY"),
     )
     theirs = server.last
