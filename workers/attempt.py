@@ -195,17 +195,7 @@ class Attempts:
         if result.expired:
             self.notes.ended(job, "stop", result, "deadline_passed")
             return self.expired(job)
-        now = time.time()
-        failure = Failure(
-            status=result.status,
-            code=None if result.transport is not None else result.code,
-            transport=result.transport,
-            retry_after_s=result.retry_after_s,
-            should_retry=result.should_retry,
-            calls=job.calls,
-            calls_here=job.calls_here,
-            deadline=job.work.deadline,
-        )
+        now, failure = time.time(), failure_of(job, result)
         job.last_failure = named(failure)
         chosen = self.mover.choose(job, job.last_failure, now)
         failure = replace(failure, alone=not is_able(chosen))
@@ -247,3 +237,17 @@ class Attempts:
         self.notes.ended(job, "stop", result, code)
         error = completions.Failure(result.kind, code or "unknown", message, result.status)
         return self._finish(job, "refused" if step.action is Action.REFUSED else "failed", error)
+
+
+def failure_of(job: Job, result: CallResult) -> Failure:
+    """A call that was not answered, as the retry table is asked about it."""
+    return Failure(
+        status=result.status,
+        code=None if result.transport is not None else result.code,
+        transport=result.transport,
+        retry_after_s=result.retry_after_s,
+        should_retry=result.should_retry,
+        calls=job.calls,
+        calls_here=job.calls_here,
+        deadline=job.work.deadline,
+    )

@@ -13,6 +13,7 @@ from broker.classifier.outputs import Outputs
 from broker.classifier.router import Router
 from broker.classifier.rules import Rules
 from broker.classifier.weighing import Weighed, Weigher
+from broker.classifier.work_record import work_of
 from broker.core import dedupe
 from broker.core.cancels import Cancels
 from broker.core.routing import NoDecision
@@ -23,7 +24,7 @@ from broker.records.completion import Failure
 from broker.records.incoming import InputRecord
 from broker.records.parsing import parse_prompt
 from broker.records.prompt import Prompt, Rejected
-from broker.records.work import RouteStep, Work
+from broker.records.work import RouteStep
 
 INVALID: Final = "invalid_request"
 
@@ -131,32 +132,8 @@ class Decider:
         lane, shards = weighed.lane, self._shards
         own = self._rules.lanes[chosen.provider].partitions[lane]
         step = RouteStep(chosen.provider, chosen.sentence, now, str(chosen.reason), chosen.notes)
-        work = Work(
-            id=prompt.id,
-            tenant=prompt.tenant,
-            kind=prompt.kind,
-            model=prompt.model,
-            priority=prompt.priority,
-            provider=prompt.provider,
-            deadline=prompt.deadline,
-            stream=prompt.stream,
-            accepted_at=prompt.accepted_at,
-            source=prompt.source,
-            reply_partition=prompt.reply_partition,
-            weight=weighed.weight,
-            lane=lane,
-            input_tokens=weighed.input_tokens,
-            expected_output_tokens=weighed.output_tokens,
-            attempt=0,
-            route=(step,),
-            fields=prompt.fields,
-            metadata=prompt.metadata,
-            headers=prompt.headers,
-            weighed=weighed.words,
-            not_before=admitted.not_before,
-            charged=admitted.charged,
-            apart=None if shards is None else shards.share(lane, prompt.tenant, now),
-        )
+        kept_apart = None if shards is None else shards.share(lane, prompt.tenant, now)
+        work = work_of(prompt, weighed, admitted, step, apart=kept_apart)
         if shards is not None:
             own = shards.within(lane, prompt.tenant, own, now)
         output = self._outputs.work(work, chosen.provider, own)

@@ -17,6 +17,7 @@ from broker.settings.prices import prices_of
 from broker.simulate.asked import Asked
 from broker.simulate.clouds import Call
 from broker.simulate.quiet_tallies import QuietTallies
+from workers.attempt import failure_of
 from workers.ends import Move, Rest, is_able
 from workers.job import Job
 from workers.leaving import Here
@@ -117,16 +118,7 @@ class Attempted:
         job, result = call.job, call.result
         if result.expired:
             return Followed("expired", "deadline_passed")
-        failure = Failure(
-            status=result.status,
-            code=None if result.transport is not None else result.code,
-            transport=result.transport,
-            retry_after_s=result.retry_after_s,
-            should_retry=result.should_retry,
-            calls=job.calls,
-            calls_here=job.calls_here,
-            deadline=job.work.deadline,
-        )
+        failure = failure_of(job, result)
         job.last_failure = named(failure)
         mover = self._parts.mover
         chosen = mover.choose(job, job.last_failure, now)

@@ -4,12 +4,12 @@ from broker.classifier.router import Router
 from broker.classifier.rules import Rules, rules_of
 from broker.classifier.tokens import How
 from broker.classifier.weighing import Weigher
+from broker.classifier.work_record import work_of
 from broker.core.provider_view import ProviderView
 from broker.core.routing import NoDecision
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import Shapes
 from broker.records.completion import Failure
-from broker.records.incoming import Source
 from broker.records.work import RouteStep, Work
 from broker.settings import Settings
 from broker.simulate.asked import Asked
@@ -43,8 +43,8 @@ class SimulatedClassifier:
         self.tenants = SimulatedTenants(settings)
         self._door = self.tenants.door
 
-    def route(self, asked: Asked, number: int, now: float) -> Work | Failure:
-        """The work record of one prompt, or how it ends here. `number` names it in its source."""
+    def route(self, asked: Asked, now: float) -> Work | Failure:
+        """The work record of one prompt, or how it ends here."""
         prompt = asked.prompt
         self._tokens.tokens = asked.input_tokens - asked.extra_tokens
         self._view.update(self._board.reports())
@@ -59,30 +59,8 @@ class SimulatedClassifier:
             return Failure("routing", str(chosen.reason), chosen.sentence)
         self._router.sent(chosen, weighed, now)
         self._door.routed(prompt, weighed, admitted, now)
-        return Work(
-            id=prompt.id,
-            tenant=prompt.tenant,
-            kind=prompt.kind,
-            model=prompt.model,
-            priority=prompt.priority,
-            provider=prompt.provider,
-            deadline=prompt.deadline,
-            stream=prompt.stream,
-            accepted_at=prompt.accepted_at,
-            source=Source(0, number),
-            reply_partition=None,
-            weight=weighed.weight,
-            lane=weighed.lane,
-            input_tokens=weighed.input_tokens,
-            expected_output_tokens=weighed.output_tokens,
-            attempt=0,
-            route=(RouteStep(chosen.provider, "", now, str(chosen.reason)),),
-            fields=prompt.fields,
-            metadata={},
-            weighed=weighed.words,
-            not_before=admitted.not_before,
-            charged=admitted.charged,
-        )
+        step = RouteStep(chosen.provider, "", now, str(chosen.reason))
+        return work_of(prompt, weighed, admitted, step)
 
 
 def simulated_rules(settings: Settings) -> Rules:

@@ -106,7 +106,7 @@ class Replay:
         if number + 1 < len(prompts):
             events.at(prompts[number + 1].prompt.accepted_at, self._come, number + 1)
         asked = prompts[number]
-        routed = self._classifier.route(asked, number, events.now)
+        routed = self._classifier.route(asked, events.now)
         if isinstance(routed, Failure):
             status: Status = "expired" if routed.type == "expired" else "failed"
             self._outcome.end(number, status, routed.code, events.now)
