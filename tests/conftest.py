@@ -1,5 +1,6 @@
 """What every test may ask for: one embedded Kafka for the session, and topic names of its own."""
 
+import logging
 import os
 import secrets
 import signal
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from broker.log.embedded import EmbeddedKafka, Running
 from broker.log.embedded.jars import JARS_VARIABLE, jars_folder
 from broker.settings import Settings, load_settings
+from broker.telemetry.logs import NOISY
 
 # The same examples in each run, so that a change is judged by itself; `make soak` has new ones.
 # How long one takes says nothing on a machine that others use too.
@@ -64,3 +67,21 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("WEIGHBRIDGE_")]:
         if name != JARS_VARIABLE:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What one test configures of the logs is undone: the next one's lines would go to its stream.
+
+    The tests of a file run in one process with those of others, in an order that chance decides.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in NOISY}
+    lines = structlog.get_config()
+    yield
+    structlog.configure(**lines)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)

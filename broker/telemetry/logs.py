@@ -40,7 +40,8 @@ def configure_logs(level: str = "info", form: str = "auto", stream: TextIO | Non
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        # A cached logger would keep its first configuration, whatever is configured later.
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
     final: list[Any] = [

@@ -2,29 +2,15 @@
 
 import io
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-import structlog
 
 from broker.records.errors import NotReadyError
-from broker.telemetry.logs import NOISY, configure_logs, get_logger
+from broker.telemetry.logs import configure_logs, get_logger
 
 PROMPT = "tell-nobody-what-i-asked"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in NOISY}
-    yield
-    root.handlers[:], root.level = handlers, level
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
 
 
 def lines(out: io.StringIO) -> list[dict[str, Any]]:

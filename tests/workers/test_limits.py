@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from broker.core.breaker import BreakerRules
 from broker.records.providers import decode_state, encode_state
@@ -177,9 +178,7 @@ class TestPauses:
 
 
 class TestSpentCredit:
-    def test_the_provider_is_stopped_its_work_moves_and_the_operator_is_told_once(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_the_provider_is_stopped_its_work_moves_and_the_operator_is_told_once(self) -> None:
         async def main() -> None:
             rules = BreakerRules(spent_s=0.4, spent_cap_s=1.0)
             async with running(breaker=rules, provider=limited()) as worker:
@@ -207,8 +206,9 @@ class TestSpentCredit:
                     await asyncio.sleep(0.1)
                 assert worker.made.value("weighbridge_provider_spent_total") == 1
 
-        on_loop(main())
-        assert capsys.readouterr().out.count("provider_spent") == 1
+        with capture_logs() as lines:
+            on_loop(main())
+        assert [line["event"] for line in lines].count("provider_spent") == 1
 
 
 class TestWhatAWorkerSaysOfItself:
