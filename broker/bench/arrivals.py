@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from broker.bench.failing import MeasurementFailedError
 from broker.log.clients import consumer_config
+from broker.log.quick_polls import poll_at_once
 from broker.settings import Settings
 from broker.story.log_reader import LogReader
 
@@ -110,10 +111,7 @@ class Arrivals:
     def _read(self) -> None:
         try:
             while not self._stopping.is_set():
-                # `consume` alone would wait the whole time for a full batch.
-                first = self._consumer.poll(_POLL_S)
-                if first is not None:
-                    self._take([first, *self._consumer.consume(_BATCH, 0)])
+                self._take(poll_at_once(self._consumer, _POLL_S, _BATCH))
         except Exception as error:  # noqa: BLE001 - `check` raises it where it is seen
             self._failure = error
 

@@ -23,7 +23,7 @@ from broker.log.topic_names import TopicNames
 from broker.records.completion import Completion, decode_completion
 from broker.records.progress import ProgressRecord, decode_progress
 from broker.settings import Settings
-from broker.story.topic_following import TopicFollower
+from broker.story.live_topics import LiveTopics
 
 PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "quick": {"first_token_s": 0.3, "per_token_s": 0.012, "spread": 0.25},
@@ -98,7 +98,7 @@ def _replayed(settings: Settings, plan: Sequence[DuePrompt]) -> Came:
     names = TopicNames(settings.kafka.prefix)
     said: list[ProgressRecord] = []
     ended: dict[str, Completion] = {}
-    with TopicFollower(settings, (names.completions, names.progress)) as follower:
+    with LiveTopics(settings, (names.completions, names.progress)) as follower:
         sending = threading.Thread(target=_send, args=(settings, plan), daemon=True)
         sending.start()
         ends = time.monotonic() + plan[-1].due_s + _ANSWERED_S

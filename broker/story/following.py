@@ -7,7 +7,7 @@ from broker.records.chunk import Chunk, decode_chunk
 from broker.records.completion import Completion, decode_completion
 from broker.records.errors import BadRecordError
 from broker.settings import Settings
-from broker.story.topic_following import TopicFollower
+from broker.story.live_topics import LiveTopics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class FollowedChunk:
     value: bytes = field(repr=False)
 
 
-class CompletionFollower(TopicFollower):
-    """Follows the completions; everything else is as a TopicFollower does it.
+class CompletionFollower(LiveTopics):
+    """Follows the completions; everything else is as LiveTopics does it.
 
     With `streams` the pieces of streamed answers too, from now on.
     """

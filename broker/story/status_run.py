@@ -18,9 +18,9 @@ from broker.records.work import Work
 from broker.settings import Settings
 from broker.story.audit_run import progress_of
 from broker.story.finding import Finding
+from broker.story.live_topics import LiveTopics
 from broker.story.log_reader import LogReader, Progress
 from broker.story.status import Ahead, Facts, Status, status_of
-from broker.story.topic_following import TopicFollower
 
 PROGRESS_BACK_S: Final = 120.0
 """What a worker said of a prompt longer ago is not looked for: it says it again each minute."""
@@ -57,9 +57,7 @@ def follow_status(settings: Settings, identity: str) -> Iterator[Status]:
     with LogReader(settings) as reader:
         work = list(reader.work_topics(names, ()).values())
     key = identity.encode()
-    with TopicFollower(
-        settings, (names.completions, names.calls, names.progress, *work)
-    ) as follower:
+    with LiveTopics(settings, (names.completions, names.calls, names.progress, *work)) as follower:
         while True:
             status = run_status(settings, identity)
             yield status

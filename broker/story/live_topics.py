@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from broker.log.clients import consumer_config
 from broker.log.kafka_errors import kafka_error
+from broker.log.quick_polls import poll_at_once
 from broker.records.errors import NotReadyError, WeighbridgeError
 from broker.settings import Settings
 from broker.story.log_reader import LogReader
@@ -25,7 +26,7 @@ _LIMITS: Final[dict[str, Any]] = {
 }
 
 
-class TopicFollower:
+class LiveTopics:
     """Reads every partition of some topics read-committed; a context manager, for one thread.
 
     What is written after it was made is read, whatever happens meanwhile; with `since` (unix
@@ -75,7 +76,7 @@ class TopicFollower:
         on: a topic is gone, or this user may not read it any more.
         """
         batch = []
-        for message in self._messages(timeout_s):
+        for message in poll_at_once(self._consumer, timeout_s, _BATCH):
             if message.error() is not None:
                 self._failed(message.error())
             else:
@@ -86,11 +87,6 @@ class TopicFollower:
             self._down = False
         self._look()
         return batch
-
-    def _messages(self, timeout_s: float) -> list[Any]:
-        # `consume` alone would wait the whole time for a full batch.
-        first = self._consumer.poll(timeout_s)
-        return [] if first is None else [first, *self._consumer.consume(_BATCH, 0)]
 
     def _failed(self, error: KafkaError) -> None:
         told = kafka_error(error, doing=f"following {self.topic}", where=self.where)
