@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from broker.log.quick_polls import poll_at_once
 from broker.records.errors import BadRecordError
 from broker.telemetry.logs import get_logger
 
@@ -36,11 +37,13 @@ Decode = Callable[[Any], T | None]
 class Back:
     """Where following begins: so many seconds back, and not more than so many records.
 
-    None is without that bound; the records are counted by offsets over all partitions together.
+    And not before `offset` of any partition. None is without that bound; the records are counted by
+    offsets over all partitions together.
     """
 
     seconds: float | None = None
     records: int | None = None
+    offset: int | None = None
 
 
 class TopicFollower(Generic[T]):
@@ -56,17 +59,21 @@ class TopicFollower(Generic[T]):
         most_waiting: int = 20_000,
         committed_only: bool = False,
         at_once: bool = False,
+        each_turn: Callable[[], None] | None = None,
     ) -> None:
         """`client` is what `consumer_config` says; `back` None is from the beginning.
 
         `committed_only`: the topic's records are written in transactions. `at_once`: each record
         is taken as it comes, which costs more where many do; else they may be a quarter second old.
+        `each_turn` is called on the thread after each look at the topic, also when nothing came or
+        the look failed: four times a second, or every ten seconds where nobody answers.
         """
         self._topic = topic
         self._decode = decode
         self._back = back or Back()
         self._most_waiting = most_waiting
         self._at_once = at_once
+        self._each_turn = each_turn
         self._client = {
             **client,
             "group.id": f"{topic}.follower",  # asked for by librdkafka, never joined
@@ -91,6 +98,11 @@ class TopicFollower(Generic[T]):
         """Whether all that was there at the start was read and taken."""
         return self._behind is not None and not self._behind and not self._waiting
 
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be taken."""
+        return len(self._waiting)
+
     def start(self) -> None:
         """Begin to follow."""
         self._thread.start()
@@ -100,9 +112,13 @@ class TopicFollower(Generic[T]):
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
+    def leave(self) -> None:
+        """Stop following, and do not wait for it: for `decode` and `each_turn` too."""
+        self._closing.set()
+
     def close(self) -> None:
         """Stop following; may take some seconds."""
-        self._closing.set()
+        self.leave()
         if self._thread.ident is not None:
             self._thread.join(_CLOSE_S)
 
@@ -112,6 +128,7 @@ class TopicFollower(Generic[T]):
                 self._follow()
             except KafkaException as error:
                 self._log.warning("topic_unreadable", why=error.args[0].name())
+                self._turn_over()
                 self._closing.wait(_PAUSE_S)
 
     def _follow(self) -> None:
@@ -124,6 +141,7 @@ class TopicFollower(Generic[T]):
                     self._closing.wait(_POLL_S / 5)
                     continue
                 self._take_in(self._messages(consumer))
+                self._turn_over()
                 if time.monotonic() - looked > _LOOK_S:
                     looked = time.monotonic()
                     if self._partitions(consumer) != known:
@@ -131,12 +149,14 @@ class TopicFollower(Generic[T]):
         finally:
             consumer.close()
 
+    def _turn_over(self) -> None:
+        if self._each_turn is not None:
+            self._each_turn()
+
     def _messages(self, consumer: Any) -> list[Any]:
-        if not self._at_once:
-            return list(consumer.consume(_BATCH, _POLL_S))
-        # `consume` alone would wait the whole time for a full batch.
-        first = consumer.poll(_POLL_S)
-        return [] if first is None else [first, *consumer.consume(_BATCH, 0.0)]
+        if self._at_once:
+            return poll_at_once(consumer, _POLL_S, _BATCH)
+        return list(consumer.consume(_BATCH, _POLL_S))
 
     def _partitions(self, consumer: Any) -> set[int]:
         topic = consumer.list_topics(self._topic, timeout=_REQUEST_S).topics[self._topic]
@@ -166,7 +186,7 @@ class TopicFollower(Generic[T]):
             )
             for number in partitions
         }
-        starts = {number: low for number, (low, _) in bounds.items()}
+        starts = {number: max(low, back.offset or 0) for number, (low, _) in bounds.items()}
         if back.records is not None and partitions:
             share = back.records // len(partitions)
             starts = {number: max(starts[number], bounds[number][1] - share) for number in starts}
