@@ -20,7 +20,7 @@ from workers.assignment import Assignment, Book, Hooks
 from workers.backlog import Backlog
 from workers.fence import CachedFence
 from workers.job import Arrival
-from workers.lag import lag_by_lane
+from workers.lag import Lag
 
 POLL_S: Final = 0.02
 MOST_A_POLL: Final = 500
@@ -61,6 +61,7 @@ class Intake:
         self._stopping = False
         self._beat = time.monotonic()
         self._fenced_at = self._lagged_at = 0.0
+        self._lags = Lag(topic, self._lane_of)
         self._lag: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._most = _FEWEST_A_POLL
 
@@ -76,7 +77,10 @@ class Intake:
 
     @property
     def lag(self) -> Mapping[Lane, int]:
-        """Records of our partitions that have not been read yet, by lane; at most a second old."""
+        """Records of our partitions that have not been read yet, by lane.
+
+        At most a second old; where partitions are paused for long, some seconds.
+        """
         return self._lag
 
     @property
@@ -149,9 +153,7 @@ class Intake:
         if now - self._lagged_at >= _LAG_EVERY_S:
             self._lagged_at = now
             ours = self._assignment
-            self._lag = lag_by_lane(
-                self._consumer, self._topic, ours.starts, ours.paused, self._lane_of
-            )
+            self._lag = self._lags.by_lane(consumer, ours.starts, ours.paused, now)
         self._pause_or_resume()
 
     def _read(self, messages: Sequence[Any]) -> list[Arrival]:

@@ -34,6 +34,8 @@ _CONSUMER: dict[str, Any] = {
     "auto.offset.reset": "earliest",
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
+    # Once its queue was full, librdkafka would fetch nothing for a second, however soon it is read.
+    "fetch.queue.backoff.ms": 20,
 }
 
 

@@ -1,7 +1,7 @@
 """The reading thread on the real broker: what a rebalance, a pause and a commit do to it."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -22,10 +22,11 @@ from workers.backlog import Backlog
 from workers.fence import CachedFence
 from workers.intake import Intake
 from workers.job import Arrival
-from workers.lag import lag_by_lane
+from workers.lag import Lag
 from workers.parts import consumer_settings
 
 ALL = tuple(range(PLAN.total))
+LANE_OF = {partition: lane for lane, own in PLAN.partitions.items() for partition in own}
 
 
 def eventually(true: Callable[[], object], within_s: float = 30.0) -> None:
@@ -50,6 +51,14 @@ class Topic:
     def write(self, *partitions: int) -> None:
         for partition in partitions:
             self._producer.produce(self.name, encode_work(work()), b"a", partition)
+        assert self._producer.flush(20) == 0
+
+    def write_many(self, partition: int, count: int) -> None:
+        record = encode_work(work())
+        for number in range(count):
+            self._producer.produce(self.name, record, b"a", partition)
+            if number % 10_000 == 0:
+                self._producer.flush(20)
         assert self._producer.flush(20) == 0
 
     def write_in_transaction(self, *partitions: int) -> None:
@@ -252,11 +261,58 @@ def test_what_was_never_read_counts_as_lag_also_while_it_is_paused(topic: Topic)
         places = [TopicPartition(topic.name, 0, 4), TopicPartition(topic.name, 9, 0)]
         consumer.incremental_assign(places)
         consumer.pause(places)
-        lane_of = {p: lane for lane, own in PLAN.partitions.items() for p in own}
-        lag = lag_by_lane(consumer, topic.name, {0: 4, 9: 0}, {0, 9}, lane_of)
-        assert lag == {"light": 16, "medium": 0, "heavy": 5, "batch": 0}
+        lag = Lag(topic.name, LANE_OF)
+        looks = [lag.by_lane(consumer, {0: 4, 9: 0}, {0, 9}, now=0.5 * n) for n in range(2)]
+        # One request a look, as each may wait behind a fetch.
+        assert looks[0] == {"light": 16, "medium": 0, "heavy": 0, "batch": 0}
+        assert looks[1] == {"light": 16, "medium": 0, "heavy": 5, "batch": 0}
     finally:
         consumer.close()
+
+
+class Asked:
+    """A consumer whose partitions all are paused, and which were asked of the cluster."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def position(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
+        return [TopicPartition(one.topic, one.partition, 10) for one in places]
+
+    def get_watermark_offsets(
+        self, place: TopicPartition, *, timeout: float, cached: bool
+    ) -> tuple[int, int]:
+        assert 0 < timeout < 1
+        if not cached:
+            self.asked.append(place.partition)
+        return 0, 15
+
+
+def test_a_look_at_the_lag_asks_for_one_partition_and_for_none_fetched_of_late() -> None:
+    lag, consumer = Lag("work", LANE_OF), Asked()
+    starts = dict.fromkeys(ALL, 0)
+    assert lag.by_lane(consumer, starts, (), now=0.0)["heavy"] > 0
+    for n in range(4):
+        lag.by_lane(consumer, starts, ALL, now=0.5 * n)
+    assert consumer.asked == []
+    for n in range(24):
+        lag.by_lane(consumer, starts, ALL, now=10 + 0.5 * n)
+    assert sorted(consumer.asked) == sorted([*ALL, *ALL])
+    assert consumer.asked[:12] == consumer.asked[12:]
+
+
+def test_a_long_backlog_is_read_as_fast_as_it_is_taken(topic: Topic, join: Join) -> None:
+    """The client fetches on as soon as there is room, not a second after it was full."""
+    topic.write_many(0, 30_000)
+    member = join("m-0", most=100_000)
+    began = time.monotonic()
+
+    def all_read() -> bool:
+        member.all_started()
+        return len(member.arrived) == 30_000
+
+    eventually(all_read)
+    assert time.monotonic() - began < 15
 
 
 def test_a_full_lane_is_paused_and_the_others_are_read_on(topic: Topic, join: Join) -> None:
