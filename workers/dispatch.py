@@ -1,6 +1,7 @@
 """What of a worker's jobs runs next: the waiting room of `broker.core.waiting`, with job states."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from broker.core.waiting import WaitingRoom
 from workers.job import Job, JobState
@@ -13,6 +14,10 @@ class Dispatcher(WaitingRoom[Job]):
         """Take in a new job; it rests first when it may not start yet."""
         super().add(item, now)
         item.state = JobState.RESTING if self.rests(item) else JobState.WAITING
+
+    def keep_for_light(self, share: float) -> None:
+        """Another share of the slots that only light prompts may use; what runs is left to end."""
+        self._slots.resize(replace(self._slots.rules, light_share=share))
 
     def next_job(self, may_start: Callable[[Job], bool] | None = None) -> Job | None:
         """The job that gets a slot now, which it then holds until `ended`; None when none may."""

@@ -97,6 +97,8 @@ class WorkerProcess:
         self._cancels = cancels
         watch = SettingsWatch(self._settings, self._metrics.settings_reloads)
         watch.subscribe(worker.take)
+        keep = worker.dispatcher.keep_for_light
+        watch.subscribe(lambda new: self._life.on_loop(keep, new.lanes.reserved_light))
         self._intake = self._make_intake(shapes.partitions[self._names.work(self._provider)])
         ops = OpsServer(self._metrics.registry, live=self._live, ready=self._ready)
         port = await ops.start(self._settings.ops.host, self._settings.ops.port)

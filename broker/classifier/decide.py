@@ -70,6 +70,10 @@ class Decider:
         self._shards = shards
         self._cancels = Cancels() if cancels is None else cancels
 
+    def keep_apart(self, shards: TenantShards | None) -> None:
+        """Which tenants are kept apart from the next prompt on; None: nobody is."""
+        self._shards = shards
+
     def decide(self, record: InputRecord, window: dedupe.DedupeWindow, now: float) -> Outcome:
         """Decide on one record at `now` (unix seconds); `window` has its partition's ids."""
         sound = all_writable(record.headers)

@@ -1,12 +1,11 @@
-"""Lane thresholds that follow the traffic (`lanes.mode = "auto"`): the core's fitting, carried out.
+"""Lane thresholds that follow the traffic (`lanes.mode = "auto"`): the core's, carried out.
 
 What is in force is the newest change in `<prefix>.control`, for every classifier alike, and so for
-one that starts. What was written to a work topic before a change stays in the lane it is in.
+one that starts.
 """
 
 import os
 import time
-from dataclasses import replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -14,18 +13,18 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from broker.classifier.rules import Rules
 from broker.core.lane_fitting import Bounds, LaneFitting
 from broker.core.lanes import LanePlan
+from broker.core.lanes_in_force import LanesInForce
 from broker.log.clients import consumer_config, producer_config
 from broker.log.topic_follower import Back, TopicFollower
 from broker.log.topic_names import TopicNames
 from broker.records.lane_change import KEY, LaneChange, decode_lane_change, encode_lane_change
 from broker.settings import Settings
+from broker.settings.lanes import LaneSettings
 from broker.telemetry.logs import get_logger
 from broker.telemetry.metrics import ClassifierMetrics
 
 LOOK_S: Final = 1.0
 """So often it is asked whether a change is due."""
-KEEP_S: Final = 6 * 3_600.0
-"""A change this old is written again: the control topic forgets it after a day."""
 _READ_BACK_S: Final = 86_400.0
 _BATCH: Final = 100
 _WRITTEN_MS: Final = 10_000
@@ -38,14 +37,13 @@ class FittedThresholds:
     def __init__(self, settings: Settings, rules: Rules, metrics: ClassifierMetrics) -> None:
         given = settings.lanes
         self._topic = TopicNames(settings.kafka.prefix).control
-        self._plan = rules.thresholds
-        self._changed_at = 0.0
         self._looked_at = 0.0
         self._metrics = metrics
         self._log = get_logger(room="classifier")
         self._fitting = LaneFitting(
             given.light_share, given.heavy_share, given.fit_half_life_s, time.time()
         )
+        self._in_force = LanesInForce(rules.thresholds, self._fitting)
         self._producer = Producer(
             producer_config(settings, **{"message.timeout.ms": _WRITTEN_MS, "log_level": 0})
         )
@@ -57,17 +55,22 @@ class FittedThresholds:
     @property
     def bounds(self) -> Bounds:
         """The thresholds in force."""
-        return Bounds(self._plan.light_max, self._plan.heavy_min)
+        return self._in_force.bounds
 
     def plan(self, now: float) -> LanePlan:
         """The thresholds in force."""
-        del now
-        return self._plan
+        return self._in_force.plan(now)
 
     @property
     def is_heard(self) -> bool:
         """Whether every change that was there at the start is in force."""
         return self._follower.caught_up
+
+    def use(self, given: LaneSettings, now: float) -> None:
+        """Other shares from now on, and other thresholds to begin with."""
+        self._fitting.use(given.light_share, given.heavy_share, given.fit_half_life_s, now)
+        self._in_force.begin_at(Bounds(given.light_max, given.heavy_min))
+        self._show()
 
     def start(self) -> None:
         """Begin to follow the changes."""
@@ -75,8 +78,7 @@ class FittedThresholds:
 
     def began(self, weight: int, lane: str, at: float) -> None:
         """A prompt was called for the first time. Those of `batch` are in it by their priority."""
-        if lane != "batch":
-            self._fitting.saw(weight, at)
+        self._in_force.began(weight, lane, at)
 
     def tick(self, now: float, *, all_read: bool) -> None:
         """Follow the changes of all; propose one when it is due.
@@ -91,12 +93,9 @@ class FittedThresholds:
         self._producer.poll(0)
         if not all_read or not self._follower.caught_up:
             return
-        bounds = self.bounds
-        proposal = self._fitting.proposal(bounds, self._changed_at, now)
-        if proposal is not None:
-            self._write(proposal.new, proposal.why, now)
-        elif self._changed_at and now - self._changed_at > KEEP_S:
-            self._write(bounds, "nothing to change; written again so that it is kept", now)
+        due = self._in_force.due(now, f"process {os.getpid()}")
+        if due is not None:
+            self._write(due)
 
     def close(self) -> None:
         """Stop following; may take some seconds."""
@@ -105,10 +104,7 @@ class FittedThresholds:
 
     def _follow(self, change: LaneChange, now: float) -> None:
         old = self.bounds
-        self._plan = replace(self._plan, light_max=change.light_max, heavy_min=change.heavy_min)
-        # Of a clock that is ahead: the pause between changes must not become longer by it.
-        self._changed_at = min(now, change.at)
-        if self.bounds != old:
+        if self._in_force.follow(change, now):
             self._metrics.lane_changes.inc()
             self._log.info(
                 "lanes_changed",
@@ -121,20 +117,8 @@ class FittedThresholds:
             )
             self._show()
 
-    def _write(self, new: Bounds, why: str, now: float) -> None:
+    def _write(self, change: LaneChange) -> None:
         """Propose a change; it is in force when it comes back, here as everywhere."""
-        old = self.bounds
-        change = LaneChange(
-            new.light_max,
-            new.heavy_min,
-            old.light_max,
-            old.heavy_min,
-            why,
-            now,
-            by=f"process {os.getpid()}",
-        )
-        # Not again before a minute has passed, whether it is heard of or not.
-        self._changed_at = now
         try:
             self._producer.produce(
                 self._topic, encode_lane_change(change), KEY, on_delivery=self._delivered
@@ -147,8 +131,13 @@ class FittedThresholds:
             self._log.warning("lanes_not_written", why=error.name())
 
     def _show(self) -> None:
-        self._metrics.lane_bounds.labels("light_max").set(self._plan.light_max)
-        self._metrics.lane_bounds.labels("heavy_min").set(self._plan.heavy_min)
+        show_bounds(self._metrics, self.bounds)
+
+
+def show_bounds(metrics: ClassifierMetrics, bounds: Bounds) -> None:
+    """Let the metrics say which thresholds are in force."""
+    metrics.lane_bounds.labels("light_max").set(bounds.light_max)
+    metrics.lane_bounds.labels("heavy_min").set(bounds.heavy_min)
 
 
 def _change_in(message: Any) -> LaneChange | None:

@@ -7,21 +7,19 @@ is taken in on the event loop: a little before each slice of decisions, more whi
 
 import asyncio
 import time
-from functools import partial
+from threading import Thread
 from typing import Any, Final, NamedTuple
 
 from orjson import loads
 
 from broker.classifier.lane_keeping import FittedThresholds
+from broker.classifier.learned_lengths import LearnedLengths
 from broker.classifier.rules import Rules
-from broker.core.alike import inputs_like
-from broker.core.output_length import Answered, Expectation, OutputLengths
-from broker.core.weighing import answers_asked, expected_output, own_maximum
+from broker.core.output_length import Answered, OutputLengths
 from broker.log.clients import consumer_config
 from broker.log.topic_follower import Back, TopicFollower
 from broker.log.topic_names import TopicNames
 from broker.records.calls import decode_call
-from broker.records.prompt import Prompt
 from broker.records.times import from_rfc3339
 from broker.settings import Settings
 from broker.telemetry.metrics import ClassifierMetrics
@@ -48,47 +46,6 @@ class Begun(NamedTuple):
     at: float
 
 
-class LearnedLengths:
-    """`broker.classifier.weighing.Lengths` from what was learned."""
-
-    def __init__(self, lengths: OutputLengths, rules: Rules) -> None:
-        self._lengths = lengths
-        self._given = rules.equivalents
-        self._quantile = f"{lengths.quantile:.0%}"
-
-    def expected(self, prompt: Prompt, input_tokens: int, now: float) -> tuple[int, str]:
-        """Output tokens of all answers together; for chat as learned, for others as known."""
-        fields, kind = prompt.fields, prompt.kind
-        prior = expected_output(fields, kind, input_tokens, self._given)
-        if kind != "chat":
-            return prior, f"as {kind}s are"
-        answers, own = answers_asked(fields), own_maximum(fields)
-        found = self._lengths.expected(
-            (prompt.tenant, prompt.model, kind), input_tokens, own, prior // answers, now
-        )
-        words = self._words(prompt, input_tokens, found, own)
-        if answers == 1:
-            return found.tokens, words
-        return answers * found.tokens, f"{answers} answers, of which {words}"
-
-    def _words(self, prompt: Prompt, input_tokens: int, found: Expectation, own: int | None) -> str:
-        if found.level == "prior":
-            known = f", {found.answers:,.0f} answers known" if found.answers else ""
-            return f"prior for {'its own maximum' if own is not None else 'its length'}{known}"
-        whose = f"to {prompt.tenant} " if found.level in {"tenant", "tenant_like"} else ""
-        like = ""
-        if found.level in {"tenant_like", "model_like"}:
-            least, most = inputs_like(input_tokens)
-            like = f" for {least:,} to {most:,} tokens in"
-        under = f"{found.tokens:,} tokens"
-        if own is not None and found.tokens >= own:
-            under = f"its own maximum of {under}"
-        return (
-            f"{self._quantile} of {max(1, found.answers):,.0f} answers {whose}on {prompt.model}"
-            f"{like} are up to {under}"
-        )
-
-
 class Learning:
     """What one classifier learns. All but the reading is on the event loop.
 
@@ -99,19 +56,12 @@ class Learning:
         given = settings.lengths
         self._known = OutputLengths(given.quantile, given.half_life_s, given.most_tenants)
         self._metrics = metrics
+        self._learns = given.learn
         self.lengths = LearnedLengths(self._known, rules) if given.learn else None
         auto = settings.lanes.mode == "auto"
         self.thresholds = FittedThresholds(settings, rules, metrics) if auto else None
         self._closed = False
-        self._follower: TopicFollower[Answered | Begun] | None = None
-        if given.learn or auto:
-            self._follower = TopicFollower(
-                consumer_config(settings),
-                TopicNames(settings.kafka.prefix).calls,
-                partial(_read, starts=auto, ends=given.learn),
-                back=Back(seconds=_HALF_LIVES * given.half_life_s, records=given.read_back),
-                most_waiting=_MOST_WAITING,
-            )
+        self._follower = self._made(settings) if given.learn or auto else None
 
     def start(self) -> None:
         """Begin to read; on the event loop."""
@@ -121,6 +71,31 @@ class Learning:
         if self.thresholds is not None:
             self.thresholds.start()
         self._idle()
+
+    def use(self, settings: Settings, rules: Rules) -> None:
+        """Other settings are in force, as far as they may change; on the event loop.
+
+        Thresholds that begin to follow the traffic do not know that of before, where the journal
+        was read already.
+        """
+        if self._closed:
+            return
+        given = settings.lengths
+        self._known.quantile, self._known.most_tenants = given.quantile, given.most_tenants
+        self.lengths = LearnedLengths(self._known, rules) if self._learns else None
+        if settings.lanes.mode == "fixed":
+            gone, self.thresholds = self.thresholds, None
+            if gone is not None:  # which may take some seconds
+                Thread(target=gone.close, name="lanes-close", daemon=True).start()
+        elif self.thresholds is not None:
+            self.thresholds.use(settings.lanes, time.time())
+        else:
+            self.thresholds = FittedThresholds(settings, rules, self._metrics)
+            if self._follower is None:
+                self._follower = self._made(settings)
+                self.start()
+            else:
+                self.thresholds.start()
 
     def wait_caught_up(self, deadline_s: float = CATCH_UP_S) -> bool:
         """Wait until what was there at the start is known; False when not in time.
@@ -172,6 +147,24 @@ class Learning:
         if self.thresholds is not None:
             self.thresholds.close()
 
+    def _made(self, settings: Settings) -> TopicFollower[Answered | Begun]:
+        given = settings.lengths
+        return TopicFollower(
+            consumer_config(settings),
+            TopicNames(settings.kafka.prefix).calls,
+            self._read,
+            back=Back(seconds=_HALF_LIVES * given.half_life_s, records=given.read_back),
+            most_waiting=_MOST_WAITING,
+        )
+
+    def _read(self, message: Any) -> Answered | Begun | None:
+        """On the follower's thread. What is not wanted is not decoded."""
+        value = message.value()
+        wanted = value is not None and (
+            self.thresholds is not None if _STARTED in value else self._learns
+        )
+        return read_call(value, time.time()) if wanted else None
+
     def _idle(self) -> None:
         if self._closed or self._follower is None:
             return
@@ -200,14 +193,6 @@ class Learning:
             self._metrics.answers_learned.inc(learned)
             self._metrics.tenants_learned.set(self._known.tenants)
         return taken == most
-
-
-def _read(message: Any, *, starts: bool, ends: bool) -> Answered | Begun | None:
-    """On the follower's thread. What is not wanted is not decoded."""
-    value = message.value()
-    if value is None or not (starts if _STARTED in value else ends):
-        return None
-    return read_call(value, time.time())
 
 
 def read_call(value: bytes, now: float) -> Answered | Begun | None:

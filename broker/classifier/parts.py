@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from broker.classifier.decide import Decider
+from broker.classifier.lane_keeping import show_bounds
 from broker.classifier.learning import Learning
 from broker.classifier.router import Router
 from broker.classifier.rules import Rules
 from broker.classifier.tenant_keeping import TenantKeeping
 from broker.classifier.tokens import CountTokens
 from broker.classifier.weighing import Weigher
+from broker.core.lane_fitting import Bounds
 from broker.core.provider_view import ProviderView
 from broker.core.sharding import TenantShards
 from broker.log.cancel_reader import CancelReader
@@ -31,6 +34,7 @@ class Parts:
         metrics: ClassifierMetrics,
         on_loop: Callable[..., None],
     ) -> None:
+        self._rules, self._metrics = rules, metrics
         self._states = ProviderStatesReader(settings)
         self._view = ProviderView(time.time())
         self._cancels = CancelReader(settings)
@@ -39,16 +43,21 @@ class Parts:
         self.tenants = TenantKeeping(settings, rules.prompt_partitions, on_loop)
         self._watch.subscribe(self.tenants.changed)
         self._watch.subscribe(lambda new: self.router.use(route_terms(new)))
+        self._watch.subscribe(lambda new: on_loop(self._weigh_by, new))
         self.router = Router(rules, self._view)
-        self._partitions = rules.prompt_partitions
+        self._weigher = Weigher(
+            rules, count_tokens, self._learning.lengths, self._learning.thresholds
+        )
+        self._shards = TenantShards(time.time())
         self.decider = Decider(
             rules,
-            Weigher(rules, count_tokens, self._learning.lengths, self._learning.thresholds),
+            self._weigher,
             self.router,
             self.tenants.door,
-            shards=TenantShards(time.time()) if settings.lanes.shuffle_sharding else None,
+            shards=self._shards if settings.lanes.shuffle_sharding else None,
             cancels=self._cancels.cancels,
         )
+        self._show_bounds(rules)
 
     def start(self) -> None:
         """Begin to read what others say."""
@@ -69,7 +78,7 @@ class Parts:
 
     def assigned(self, partitions: Collection[int]) -> None:
         """A rebalance is over: these partitions are ours, and others decide for the rest."""
-        self._view.share = len(partitions) / self._partitions
+        self._view.share = len(partitions) / self._rules.prompt_partitions
         self.tenants.assigned(partitions)
 
     def before_slice(self) -> None:
@@ -78,10 +87,27 @@ class Parts:
         self.tenants.take_in()
         self._learning.before_slice()
 
+    def _weigh_by(self, settings: Settings) -> None:
+        """Other `[lanes]` and `[lengths]` are in force; on the event loop."""
+        given = settings.lanes
+        rules = replace(
+            self._rules, thresholds=settings.lane_plan(), output_factor=given.output_factor
+        )
+        self._learning.use(settings, rules)
+        self._weigher.use(rules, self._learning.lengths, self._learning.thresholds)
+        self.decider.keep_apart(self._shards if given.shuffle_sharding else None)
+        self._show_bounds(rules)
+
+    def _show_bounds(self, rules: Rules) -> None:
+        if self._learning.thresholds is None:
+            show_bounds(
+                self._metrics, Bounds(rules.thresholds.light_max, rules.thresholds.heavy_min)
+            )
+
     def close(self) -> None:
         """Stop reading; may take some seconds."""
+        self._watch.close()
         self._states.close()
         self._cancels.close()
         self._learning.close()
-        self._watch.close()
         self.tenants.close()

@@ -78,8 +78,14 @@ class Weigher:
         lengths: Lengths | None = None,
         thresholds: Thresholds | None = None,
     ) -> None:
-        self._rules = rules
         self._count = count_tokens
+        self.use(rules, lengths, thresholds)
+
+    def use(
+        self, rules: Rules, lengths: Lengths | None = None, thresholds: Thresholds | None = None
+    ) -> None:
+        """Other rules, as when it was made, from the next prompt on."""
+        self._rules = rules
         self._lengths = lengths or PriorLengths(rules)
         self._thresholds = thresholds or FixedThresholds(rules)
 

@@ -63,14 +63,20 @@ class LaneFitting:
         self._work = [0.0] * _BUCKETS
         self._prompts = 0.0
 
+    def use(self, light_share: float, heavy_share: float, half_life_s: float, now: float) -> None:
+        """Other shares, and another half-life, from `now` on; what was seen counts as it does."""
+        self._light_share = light_share
+        self._heavy_share = heavy_share
+        if half_life_s != self._half_life_s:
+            self._renew(now)
+            self._half_life_s = half_life_s
+
     def saw(self, weight: int, at: float) -> None:
         """A prompt of this weight began `at` (unix seconds)."""
         age = (at - self._epoch) / self._half_life_s
         if age > _RENEW_AT:
-            down = 2.0**-age
-            self._work = [work * down for work in self._work]
-            self._prompts *= down
-            self._epoch, age = at, 0.0
+            self._renew(at)
+            age = 0.0
         mass = 2.0**age if age > -_RENEW_AT else 0.0
         self._work[_bucket(weight)] += mass * weight
         self._prompts += mass
@@ -107,6 +113,14 @@ class LaneFitting:
             f"{heavy:.0%} (should be {self._heavy_share:.0%}); on the way to {wanted.light_max:,} "
             f"and {wanted.heavy_min:,}",
         )
+
+    def _renew(self, at: float) -> None:
+        """Keep the masses as they are `at` that time from now on."""
+        age = (at - self._epoch) / self._half_life_s
+        down = 2.0 ** -min(1_000.0, max(-_RENEW_AT, age))
+        self._work = [work * down for work in self._work]
+        self._prompts *= down
+        self._epoch = at
 
     def _weight_at(self, share: float) -> float:
         """The weight below which this share of the work is."""

@@ -85,13 +85,13 @@ class OutputLengths:
     """Learns and expects; `quantile` of the answers are to be no longer than is expected.
 
     Holds the counts of at most `most_tenants` (tenant, model, kind); those that were neither taught
-    nor asked for longest are forgotten, and have their model's.
+    nor asked for longest are forgotten, and have their model's. Both may be set anew.
     """
 
     def __init__(self, quantile: float, half_life_s: float, most_tenants: int) -> None:
         self.quantile = quantile
         self._half_life_s = half_life_s
-        self._most_tenants = most_tenants
+        self.most_tenants = most_tenants
         self._tenants: OrderedDict[Series, Counts] = OrderedDict()
         self._models: OrderedDict[tuple[str, str], Counts] = OrderedDict()
         self._kept: Recall[tuple[Series, int], Expectation] = Recall()
@@ -122,7 +122,7 @@ class OutputLengths:
         model.add(groups, bucket, one.at, self._half_life_s, _MOST_OF_MODEL)
 
     def _forget(self) -> None:
-        most = self._most_tenants
+        most = self.most_tenants
         while len(self._tenants) > most or (
             self._entries > most * _USUAL_OF_TENANT and len(self._tenants) > 1
         ):

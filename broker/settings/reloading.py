@@ -1,19 +1,18 @@
 """The settings file, watched while a process runs: what in it may change takes effect by itself.
 
 Subscribers are told of new settings that are valid as a whole. A wrong file keeps what was there,
-and says so; what differs in sections that only a start reads is named.
+and says so; what differs in settings that only a start reads is named.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from broker.records.errors import WeighbridgeError
+from broker.settings.live import differing, is_live, with_live
 from broker.settings.loading import Settings, load_settings
-
-LIVE: Final = frozenset({"tenants", "tenant_groups", "tenant_defaults", "routing"})
-"""Sections that may change while the processes run."""
 
 Take = Callable[[Settings], None]
 
@@ -22,8 +21,9 @@ Take = Callable[[Settings], None]
 class Reloaded:
     """What became of a changed file.
 
-    `changed` are the sections that are in force now, `need_restart` those that differ from what
-    this process started with and are not. `why` says what is wrong in a file that is not used.
+    `changed` are the sections that are in force now, `need_restart` the settings (dotted names)
+    that differ from what this process started with and are not. `why` says what is wrong in a file
+    that is not used.
     """
 
     outcome: Literal["taken", "same", "wrong"]
@@ -32,8 +32,26 @@ class Reloaded:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What a write or a replacement of the file changes."""
+
+    changed_ns: int
+    size: int
+    inode: int
+
+
+_UNREAD: Final = _Stamp(-1, -1, -1)
+_SAME: Final = Reloaded("same")
+_BOOTSTRAP: Final = "kafka.bootstrap"
+
+
 class Reloading:
     """Looks whether the file has changed. Not thread-safe, and `look` reads files: use a thread.
+
+    A changed file is read once two looks in a row have found it alike: whoever writes in place
+    leaves it empty or half written for a moment, and half a file may well be valid. The first look
+    reads it in any case, as it may have changed while the process started.
 
     `settings` are those in force. Without a file there is nothing to watch.
     """
@@ -41,7 +59,9 @@ class Reloading:
     def __init__(self, settings: Settings) -> None:
         self._file = type(settings).toml
         self._start = settings
-        self._stamp = _stamp(self._file)
+        self._bootstrap: str | None = None
+        self._seen = _stamp(self._file)
+        self._read: _Stamp | None = _UNREAD
         self._subscribers: list[Take] = []
         self.settings = settings
 
@@ -51,63 +71,84 @@ class Reloading:
         return self._file
 
     def subscribe(self, take: Take) -> None:
-        """Be told, where `look` is called, of new settings with any change in `LIVE` sections.
+        """Be told, where `look` is called, of new settings with any change that may be live.
 
-        The settings differ from the process's own in those sections only.
+        The settings differ from the process's own in nothing else.
         """
         self._subscribers.append(take)
 
     def look(self) -> Reloaded | None:
-        """Read the file if it has changed since the last look; None when it has not.
+        """Read the file if it has changed and rests; None when there is nothing to tell.
 
         A subscriber's WeighbridgeError means that the new settings cannot be used: what was in
-        force stays so for everyone.
+        force stays so for everyone; also with any other exception, which is raised.
         """
-        stamp = _stamp(self._file)
-        if stamp == self._stamp or self._file is None:
+        file, stamp = self._file, _stamp(self._file)
+        if file is None or stamp == self._read:
             return None
-        self._stamp = stamp
+        if stamp != self._seen:
+            self._seen = stamp
+            return None
+        before, self._read = self._read, stamp
         try:
-            read = load_settings(self._file)
+            given = load_settings(file)
         except WeighbridgeError as error:
             return Reloaded("wrong", why=str(error))
-        names = type(self._start).model_fields
-        differing = {name for name in names if _differs(self._start, read, name)}
-        need_restart = tuple(sorted(differing - LIVE - _GIVEN_TO_PROCESSES))
-        changed = tuple(sorted(name for name in LIVE if _differs(self.settings, read, name)))
-        if not changed:
+        if _stamp(file) != stamp:  # written while it was read
+            self._read = before
+            return None
+        found = self._compare(given, is_empty=stamp is not None and not stamp.size)
+        return None if before is _UNREAD and found == _SAME else found
+
+    def _compare(self, given: Settings, *, is_empty: bool) -> Reloaded:
+        in_force = self.settings
+        need_restart = self._need_restart(given)
+        live = {name.partition(".")[0] for name in differing(in_force, given) if is_live(name)}
+        if is_empty and (live or need_restart):
+            # So a full disk leaves it.
+            why = f"The settings file {self._file} is empty. {_LEAVE_A_COMMENT}"
+            return Reloaded("wrong", why=why)
+        if not live:
             return Reloaded("same", need_restart=need_restart)
-        new = self.settings.model_copy(update={name: getattr(read, name) for name in changed})
-        before = self.settings
         try:
+            new = with_live(in_force, given)
             self._tell(new)
         except WeighbridgeError as error:
-            self._tell(before)
             return Reloaded("wrong", need_restart=need_restart, why=str(error))
         self.settings = new
-        return Reloaded("taken", changed, need_restart)
+        return Reloaded("taken", tuple(sorted(live)), need_restart)
 
-    def _tell(self, settings: Settings) -> None:
-        for take in self._subscribers:
-            take(settings)
+    def _tell(self, new: Settings) -> None:
+        """Tell all; when one cannot take it, all are told what is in force instead."""
+        try:
+            for take in self._subscribers:
+                take(new)
+        except Exception:
+            for take in self._subscribers:
+                with suppress(WeighbridgeError):
+                    take(self.settings)
+            raise
+
+    def _need_restart(self, given: Settings) -> tuple[str, ...]:
+        """What differs from the start, but for the broker's address: an option may have said it."""
+        if self._bootstrap is None:
+            self._bootstrap = given.kafka.bootstrap
+        found = [name for name in differing(self._start, given) if not is_live(name)]
+        if _BOOTSTRAP in found:
+            found.remove(_BOOTSTRAP)
+        moved = given.kafka.bootstrap != self._bootstrap
+        return (_BOOTSTRAP, *found) if moved else tuple(found)
 
 
-_GIVEN_TO_PROCESSES: Final = frozenset({"kafka", "simulator", "local_model", "ops"})
-"""What `up` and options say to each process differs from the file anyway."""
-
-Stamp = tuple[int, int, int] | None
+_LEAVE_A_COMMENT: Final = "Leave a comment in it, if nothing of it is to be in force any more."
 
 
-def _differs(one: Settings, other: Settings, name: str) -> bool:
-    return bool(getattr(one, name) != getattr(other, name))
-
-
-def _stamp(file: Path | None) -> Stamp:
-    """What a write or a replacement of the file changes; None when it is not there."""
+def _stamp(file: Path | None) -> _Stamp | None:
+    """None when it is not there."""
     if file is None:
         return None
     try:
         found = file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from broker.classifier.learning import Begun, LearnedLengths
+from broker.classifier.learned_lengths import LearnedLengths
+from broker.classifier.learning import Begun
 from broker.classifier.rules import Rules
 from broker.classifier.weighing import FixedThresholds, Lengths, PriorLengths, Thresholds
 from broker.core.lane_fitting import Bounds, LaneFitting

@@ -8,7 +8,9 @@ from broker.settings import Settings
 from broker.settings.reloading import Reloaded, Reloading
 from broker.telemetry.logs import get_logger
 
-EVERY_S: Final = 2.0
+EVERY_S: Final = 1.0
+"""A change is taken after one to two of these: it has to be seen at rest."""
+_NAMED: Final = 20
 _CLOSE_S: Final = 5.0
 
 
@@ -35,6 +37,8 @@ class SettingsWatch:
         self._thread = threading.Thread(target=self._run, name="settings-watch", daemon=True)
         self.problem: str | None = None
         """What is wrong in the file as it is now, which is not used; None when nothing is."""
+        self._told: tuple[str, ...] = ()
+        """Settings of which it was said that they need a restart."""
 
     def subscribe(self, take: Callable[[Settings], None]) -> None:
         """Be told of new settings; see `broker.settings.reloading`."""
@@ -61,8 +65,11 @@ class SettingsWatch:
                 self._tell(found)
 
     def _tell(self, found: Reloaded) -> None:
-        self._counter.labels(found.outcome).inc()
         self.problem = found.why or None
+        self._say(found)
+        self._counter.labels(found.outcome).inc()
+
+    def _say(self, found: Reloaded) -> None:
         if found.outcome == "wrong":
             self._log.error(
                 "settings_not_reloaded",
@@ -72,9 +79,14 @@ class SettingsWatch:
             )
         else:
             self._log.info(f"settings_{found.outcome}", changed=list(found.changed))
-        if found.need_restart:
+        if found.outcome == "wrong" and not found.need_restart:
+            return  # a file that cannot be read says nothing of them
+        new = [name for name in found.need_restart if name not in self._told]
+        self._told = found.need_restart
+        if new:
             self._log.warning(
                 "settings_need_restart",
-                sections=list(found.need_restart),
+                settings=new[:_NAMED],
+                more=max(0, len(new) - _NAMED),
                 then="they count from the next start of this process",
             )

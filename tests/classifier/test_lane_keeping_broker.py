@@ -1,22 +1,27 @@
 """Thresholds that follow the traffic, on a real broker and a clock of the test's."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import Producer
 
-from broker.classifier.lane_keeping import KEEP_S, FittedThresholds
+from broker.classifier.lane_keeping import FittedThresholds
+from broker.classifier.learning import Learning
 from broker.classifier.rules import Rules, rules_of
 from broker.core.lane_fitting import EVERY_S, MOST_STEP, Bounds
+from broker.core.lanes_in_force import KEEP_S
 from broker.log.clients import admin_config, producer_config
 from broker.log.embedded import Running
 from broker.log.topic_names import TopicNames
 from broker.log.topic_shapes import read_shapes
 from broker.log.topics import apply_topics
+from broker.records.calls import CallEvent, encode_call
 from broker.records.control import Cancel, encode_cancel
 from broker.records.lane_change import LaneChange, decode_lane_change, encode_lane_change
 from broker.settings import Settings, load_settings
+from broker.settings.lanes import LaneSettings
 from broker.telemetry.metrics import ClassifierMetrics
 from tests.log.writing import eventually
 from tests.system.conversation import Conversation
@@ -76,6 +81,24 @@ class Lanes:
             return steps >= count and all(one.bounds == last for one in self.all)
 
         assert eventually(heard), (self.changes(), [one.bounds for one in self.all])
+
+    def journal(self, count: int) -> None:
+        """So many prompts of weight 100 were called for the first time."""
+        producer = Producer(producer_config(self.settings))
+        for number in range(count):
+            call = CallEvent(
+                f"s{number}",
+                "acme",
+                "azure",
+                "chat-small",
+                1,
+                "started",
+                self.now,
+                lane="light",
+                weight=100,
+            )
+            producer.produce(self.names.calls, encode_call(call))
+        assert producer.flush(30) == 0
 
     def write(self, value: bytes) -> None:
         producer = Producer(producer_config(self.settings))
@@ -146,3 +169,40 @@ def test_a_change_is_written_again_before_the_topic_forgets_it(lanes: Lanes) -> 
     assert (again.light_max, again.heavy_min) == (first.light_max, first.heavy_min)
     assert again.old_light_max == first.light_max
     assert again.at > first.at
+
+
+def test_lanes_that_are_told_to_while_it_runs_follow_the_traffic_and_stop_again(
+    lanes: Lanes,
+) -> None:
+    fixed = lanes.settings.model_copy(
+        update={"lanes": LaneSettings(light_max=1_000, heavy_min=4_000)}
+    )
+
+    async def told() -> None:
+        learning = Learning(fixed, lanes.rules, ClassifierMetrics())
+        learning.start()
+        assert learning.thresholds is None
+        lanes.journal(400)
+        learning.use(lanes.settings, lanes.rules)
+        thresholds = learning.thresholds
+        assert thresholds is not None
+        assert thresholds.plan(0.0) is lanes.rules.thresholds, "until a change is heard"
+        lanes.journal(400)
+        await until(lambda: thresholds.bounds == Bounds(909, 3_636))
+        assert [one.light_max for one in lanes.changes()] == [909]
+        other = lanes.settings.lanes.model_copy(update={"light_max": 20, "light_share": 0.2})
+        learning.use(lanes.settings.model_copy(update={"lanes": other}), lanes.rules)
+        assert learning.thresholds is thresholds
+        assert thresholds.bounds == Bounds(909, 3_636), "where they are, not where they began"
+        learning.use(fixed, lanes.rules)
+        assert learning.thresholds is None
+        await asyncio.get_running_loop().run_in_executor(None, learning.close)
+
+    asyncio.run(told())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < ends
+        await asyncio.sleep(0.02)

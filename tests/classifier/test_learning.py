@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from broker.classifier.learning import Begun, LearnedLengths, Learning, read_call
+from broker.classifier.learned_lengths import LearnedLengths
+from broker.classifier.learning import Begun, Learning, read_call
 from broker.classifier.rules import Rules, rules_of
 from broker.classifier.weighing import PriorLengths, Weigher
 from broker.core.lanes import LanePlan

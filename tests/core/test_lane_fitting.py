@@ -141,3 +141,15 @@ def test_a_proposal_says_in_figures_why() -> None:
     proposal = fitting([500] * 300).proposal(SETTINGS, 0.0, T0)
     assert proposal is not None
     assert proposal.why.startswith("light holds 100% of the work (should be 30%), heavy 0%")
+
+
+def test_other_shares_and_another_half_life_keep_what_was_seen() -> None:
+    rng = random.Random(3)
+    weights = [round(rng.lognormvariate(6.5, 1.3)) + 1 for _ in range(2_000)]
+    made, fresh = fitting(weights), fitting(weights, light=0.5, heavy=0.2)
+    later = T0 + 3_600.0
+    assert made.wanted(later) != fresh.wanted(later)
+    made.use(0.5, 0.2, 60.0, later)
+    assert made.wanted(later) == fresh.wanted(later)
+    assert made.wanted(later + 120.0) is None, "two half-lives of the new one, and too few are left"
+    assert fresh.wanted(later + 120.0) is not None

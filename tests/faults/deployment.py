@@ -17,6 +17,7 @@ import orjson
 from broker.log.clients import admin_config
 from broker.log.topics import apply_topics
 from broker.settings import Settings
+from broker.settings.live import LIVE_SECTIONS
 from broker.supervisor.parent_death import PARENT_VARIABLE
 from broker.supervisor.ports import free_ports
 from workers.simulator.remote import RemoteSimulator
@@ -117,13 +118,14 @@ class Deployment:
     Members are named `simulator`, `classifier-0`, `worker-azure-0` and so on.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, file: Path | None = None) -> None:
         """`settings` are the children's; the simulator's address is filled in."""
         (port,) = free_ports(1)
         simulator = settings.simulator.model_copy(update={"url": f"http://127.0.0.1:{port}"})
         self.settings = settings.model_copy(update={"simulator": simulator})
         self.simulator = RemoteSimulator(f"http://127.0.0.1:{port}")
         self._folder = folder
+        self._file = file
         self.members: dict[str, Member] = {}
         if any(settings.is_simulated(name) for name in settings.providers):
             self._member("simulator", ("simulator", "--port", str(port)), port, "/livez", {})
@@ -223,6 +225,11 @@ class Deployment:
         self, name: str, arguments: tuple[str, ...], port: int, path: str, more: Mapping[str, str]
     ) -> None:
         environment = {**variables(self.settings), "WEIGHBRIDGE_OPS__PORT": str(port), **more}
+        if self._file is not None:
+            # What may be reloaded is the file's: a variable would win over it.
+            for section in (*LIVE_SECTIONS, "lengths"):
+                del environment[f"WEIGHBRIDGE_{section.upper()}"]
+            environment["WEIGHBRIDGE_CONFIG"] = str(self._file)
         log = self._folder / f"{name}.log"
         self.members[name] = Member(name, arguments, port, path, environment, log)
 
@@ -240,9 +247,9 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def deployed(settings: Settings, folder: Path) -> Iterator[Deployment]:
+def deployed(settings: Settings, folder: Path, file: Path | None = None) -> Iterator[Deployment]:
     """A deployment that is up; its logs are shown when the block fails."""
-    with Deployment(settings, folder) as deployment:
+    with Deployment(settings, folder, file) as deployment:
         try:
             yield deployment
         except BaseException as error:

@@ -96,9 +96,10 @@ def rigged(
     pin: str | None = None,
     fields: Mapping[str, Any] | None = None,
     kinds: Sequence[Mapping[str, Any]] = ({},),
+    file: Path | None = None,
 ) -> Iterator[Rig]:
     """A deployment that is up, with a load ready to begin and a reader that reads already."""
-    with deployed(settings, folder) as deployment, Answers(deployment.settings) as answers:
+    with deployed(settings, folder, file) as deployment, Answers(deployment.settings) as answers:
         traffic = Traffic(deployment.settings, rate=rate, pin=pin, fields=fields, kinds=kinds)
         try:
             yield Rig(deployment, traffic, answers)

@@ -79,6 +79,10 @@ class Traffic:
         """The ids that were acknowledged by then."""
         return {identity for identity, at in list(self.accepted.items()) if at <= moment}
 
+    def kind_of(self, identity: str) -> Mapping[str, Any]:
+        """The fields of `kinds` that the prompt of this id was given."""
+        return self._kinds[int(identity.rpartition("-")[2]) % len(self._kinds)]
+
     def _send(self) -> None:
         try:
             with self._sender() as sender:

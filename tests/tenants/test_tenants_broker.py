@@ -1,4 +1,4 @@
-"""Limits on a real broker: two classifiers, one killed, settings changed while prompts come."""
+"""Limits on a real broker: two classifiers, of which each is killed."""
 
 import time
 from collections import Counter
@@ -24,11 +24,10 @@ WITHIN_S = 60.0
 
 
 class Town:
-    """A deployment with a settings file that only has tenants, and what its tenants ask."""
+    """A deployment, and what its tenants ask."""
 
-    def __init__(self, deployment: Deployment, file: Path) -> None:
+    def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
-        self.file = file
         self.talk = Conversation(deployment.settings)
         self._asked = 0
         given = {name: one.model_dump() for name, one in deployment.settings.tenants.items()}
@@ -78,18 +77,6 @@ class Town:
         read = [line.body for line in self.talk.read(self.talk.topics.tenants)]
         return [line for line in read if line["kind"] in ("charge", "correction")]
 
-    def becomes(self, text: str) -> None:
-        other = self.file.with_suffix(".new")
-        other.write_text(text, "utf-8")
-        other.replace(self.file)
-
-    def told(self, event: str, *names: str) -> bool:
-        """Whether each of these members has logged this."""
-        return all(
-            f'"{event}"' in self.deployment.members[name].log.read_text(errors="replace")
-            for name in names
-        )
-
 
 def settings_for(kafka: Running, prefix: str, tenants: Mapping[str, Any]) -> Settings:
     return fault_settings(
@@ -102,10 +89,8 @@ def settings_for(kafka: Running, prefix: str, tenants: Mapping[str, Any]) -> Set
 
 @contextmanager
 def town(settings: Settings, folder: Path) -> Iterator[Town]:
-    file = folder / "weighbridge.toml"
-    file.touch()
     with deployed(settings, folder) as deployment:
-        found = Town(deployment, file)
+        found = Town(deployment)
         try:
             yield found
         finally:
@@ -154,6 +139,7 @@ def test_two_classifiers_keep_limits_and_one_that_is_killed_remembers_them(
         while first["succeeded"] + second["succeeded"] < 100:
             assert time.monotonic() < ends, second
             second += place.ends(place.ask("daily", 20))
+        assert first["succeeded"] + second["succeeded"] <= 102, "2% over at the most"
         assert place.ends(place.ask("daily", 10)) == {"budget_exhausted": 10}
 
         used = place.ends(place.ask("tokens", 150, max_output_tokens=500))
@@ -180,37 +166,3 @@ def test_two_classifiers_keep_limits_and_one_that_is_killed_remembers_them(
         )
         assert refusal["type"] == "limit"
         assert refusal["retry_at"].endswith("T00:00:00.000Z")
-
-
-def test_a_limit_changed_while_prompts_come_counts_and_a_wrong_file_changes_nothing(
-    kafka: Running, prefix: str, tmp_path: Path
-) -> None:
-    with town(settings_for(kafka, prefix, {}), tmp_path) as place:
-        deployment, member = place.deployment, place.deployment.members["classifier-0"]
-        deployment.terminate("classifier-0")
-        member.environment = {
-            **{k: v for k, v in member.environment.items() if k != "WEIGHBRIDGE_TENANTS"},
-            "WEIGHBRIDGE_CONFIG": str(place.file),
-        }
-        deployment.start("classifier-0")
-        deployment.wait_ready("classifier-0")
-        assert place.ends(place.ask("acme", 30)) == {"succeeded": 30}
-
-        place.becomes("[tenants.acme]\nrequests_per_day = 20\n")
-        wait_until(lambda: place.told("settings_taken", "classifier-0"), WITHIN_S, "taken")
-        assert place.ends(place.ask("acme", 30)) == {"succeeded": 20, "budget_exhausted": 10}
-
-        place.becomes("[tenants.acme]\nrequests_per_day = 'many'\n")
-        wait_until(lambda: place.told("settings_not_reloaded", "classifier-0"), WITHIN_S, "told")
-        assert "tenants.acme.requests_per_day" in member.log.read_text()
-        assert place.ends(place.ask("acme", 5)) == {"budget_exhausted": 5}
-        assert place.ends(place.ask("other", 5)) == {"succeeded": 5}
-
-        place.becomes("[tenants.acme]\nrequests_per_day = 25\n")
-        ended: Counter[str] = Counter()
-        ends = time.monotonic() + WITHIN_S
-        while ended["succeeded"] < 5:
-            assert time.monotonic() < ends, ended
-            ended += place.ends(place.ask("acme", 1))
-        assert place.ends(place.ask("acme", 3)) == {"budget_exhausted": 3}
-        assert run(deployment.settings, "audit", "--json").json()["lost"] == 0
