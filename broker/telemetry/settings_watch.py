@@ -8,7 +8,7 @@ from broker.settings import Settings
 from broker.settings.reloading import Reloaded, Reloading
 from broker.telemetry.logs import get_logger
 
-EVERY_S: Final = 1.0
+EVERY_S: Final = 0.5
 """A change is taken after one to two of these: it has to be seen at rest."""
 _NAMED: Final = 20
 _CLOSE_S: Final = 5.0

@@ -19,7 +19,7 @@ from tests.settings.rewriting import (
 
 SLOW: Final = 0.1
 """Of the usual speed: then a call takes 0.2 s, and one cloud answers 20 a second."""
-BURST: Final = 40
+BURST: Final = 25
 FIRST: Final = f"""{OF_CALLS}
 [tenants.acme]
 requests_per_day = 30
