@@ -142,12 +142,12 @@ class Attempts:
         chosen = self.mover.choose(job, because, time.time())
         if isinstance(chosen, Decision):
             return Move(chosen)
-        return self.failed(
-            job,
-            why.code,
+        text = (
             f"{self.provider} {because}: {why.message} No other provider can take it: "
-            f"{chosen.sentence}.",
+            f"{chosen.sentence}."
         )
+        error = completions.Failure("internal", why.code, text, not_routed=chosen.not_routed)
+        return self._finish(job, "failed", error)
 
     def failed(self, job: Job, code: str, message: str, kind: str = "internal") -> Finish:
         """An end for a job that this worker itself failed at."""
@@ -228,14 +228,17 @@ class Attempts:
             self.notes.ended(job, "retry", result, code)
             job.retries = True
             return Rest(now + step.after_s)
-        message = result.message
+        message, why = result.message, None
         if step.action is Action.MOVE:
             if isinstance(chosen, Decision):
                 self.notes.ended(job, "move", result, code)
                 return Move(chosen)
             message = f"{message} No other provider can take it: {chosen.sentence}."
+            why = chosen.not_routed
         self.notes.ended(job, "stop", result, code)
-        error = completions.Failure(result.kind, code or "unknown", message, result.status)
+        error = completions.Failure(
+            result.kind, code or "unknown", message, result.status, not_routed=why
+        )
         return self._finish(job, "refused" if step.action is Action.REFUSED else "failed", error)
 
 

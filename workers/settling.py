@@ -58,6 +58,8 @@ class Settling:
             attempts.tallies.completed(
                 job.lane, completion.status, completion.input_tokens, completion.output_tokens
             )
+            if completion.error is not None and completion.error.not_routed is not None:
+                attempts.tallies.not_moved(completion.error.not_routed.code)
             return unit
         to = end.to
         unit = attempts.endings.moved(job, to, now)

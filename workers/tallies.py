@@ -122,6 +122,10 @@ class Tallies:
         """Work was handed to another provider."""
         self._child(self._metrics.moves, to, reason).inc()
 
+    def not_moved(self, reason: str) -> None:
+        """Work ended here, as no other provider could take it."""
+        self._child(self._metrics.not_moved, reason).inc()
+
     def retried(self, how: str) -> None:
         """A retry: `paused`, `made`, or `denied` by the budget."""
         self._child(self._metrics.retries, how).inc()

@@ -16,6 +16,7 @@ class Counting:
         self._verdicts: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._routed: Counter[tuple[str, str, str]] = Counter()
+        self._lost: Counter[tuple[str, str]] = Counter()
         self._tokens: Counter[str] = Counter()
         self._evicted = 0
 
@@ -25,6 +26,10 @@ class Counting:
             self._verdicts["again"] += 1
             return
         self._verdicts[outcome.verdict] += 1
+        for note in outcome.candidates:
+            lost = note.get("lost")
+            if lost is not None:
+                self._lost[note["provider"], lost] += 1
         if outcome.verdict == "routed":
             self._routed[outcome.provider, outcome.lane, outcome.reason] += 1
             self._tokens[outcome.how] += outcome.input_tokens
@@ -41,9 +46,11 @@ class Counting:
             metrics.rejected.labels(code).inc(count)
         for (provider, lane, reason), count in self._routed.items():
             metrics.routed.labels(provider, lane, reason).inc(count)
+        for (provider, reason), count in self._lost.items():
+            metrics.lost.labels(provider, reason).inc(count)
         for how, count in self._tokens.items():
             metrics.input_tokens.labels(how).inc(count)
-        for counter in (self._verdicts, self._rejected, self._routed, self._tokens):
+        for counter in (self._verdicts, self._rejected, self._routed, self._lost, self._tokens):
             counter.clear()
 
     def rebalanced(self, event: str, partitions: int) -> None:

@@ -4,14 +4,16 @@ record -> prompt or rejection -> home partition -> seen before? -> expired or ca
 and lane -> the tenant's limits -> route -> the records to write together with the record's offset.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from broker.classifier.door import Door, OpenDoor
 from broker.classifier.header_names import all_writable
 from broker.classifier.outputs import Outputs
 from broker.classifier.router import Router
 from broker.classifier.rules import Rules
+from broker.classifier.turned_away import nobody_takes
 from broker.classifier.weighing import Weighed, Weigher
 from broker.classifier.work_record import work_of
 from broker.core import dedupe
@@ -43,6 +45,8 @@ class Outcome:
     lane: str = ""
     reason: str = ""
     """Of a route: the code of why this provider."""
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    """What was known of each provider, and why it lost."""
     input_tokens: int = 0
     how: str = ""
     again: bool = False
@@ -129,10 +133,7 @@ class Decider:
             return self.fail(record, prompt, admitted, now, weighed=weighed)
         chosen = self._router.choose(prompt, weighed, now)
         if isinstance(chosen, NoDecision):
-            problem = Failure(
-                "routing", str(chosen.reason), f"Nobody can take it: {chosen.sentence}."
-            )
-            return self.fail(record, prompt, problem, now, weighed=weighed)
+            return self.fail(record, prompt, nobody_takes(chosen, weighed), now, weighed=weighed)
         lane, shards = weighed.lane, self._shards
         own = self._rules.lanes[chosen.provider].partitions[lane]
         step = RouteStep(chosen.provider, chosen.sentence, now, str(chosen.reason), chosen.notes)
@@ -153,6 +154,7 @@ class Decider:
             provider=chosen.provider,
             lane=lane,
             reason=str(chosen.reason),
+            candidates=step.candidates,
             input_tokens=weighed.input_tokens,
             how=weighed.how,
         )
@@ -201,6 +203,10 @@ class Decider:
             weight=0 if weighed is None else weighed.weight,
             tokens=0 if weighed is None else weighed.input_tokens,
         )
+        why = problem.not_routed
         return Outcome(
-            "failed", (completion, self._outputs.dead_letter(record, problem, now)), problem.code
+            "failed",
+            (completion, self._outputs.dead_letter(record, problem, now)),
+            problem.code,
+            candidates=() if why is None else why.candidates,
         )

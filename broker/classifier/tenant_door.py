@@ -10,16 +10,14 @@ from typing import Final
 from broker.classifier.door import Admitted
 from broker.classifier.tenant_books import TenantBooks
 from broker.classifier.tenant_costs import ExpectedCosts
+from broker.classifier.turned_away import kept_out
 from broker.classifier.weighing import Weighed
 from broker.core.tenant_limits import Refused
 from broker.log.units import Output
 from broker.records.completion import Failure
 from broker.records.prompt import Prompt
 from broker.records.tenants import Charged, Entry, encode_entry
-from broker.records.times import to_rfc3339
 
-RATE_LIMITED: Final = "rate_limited"
-BUDGET_EXHAUSTED: Final = "budget_exhausted"
 _FREELY: Final = Admitted()
 
 
@@ -45,7 +43,7 @@ class TenantDoor:
             latest = min(latest, prompt.deadline)
         found = self._books.admit(prompt.tenant, limits, (1.0, tokens, usd), now, latest)
         if isinstance(found, Refused):
-            return _failure(found)
+            return kept_out(found, weighed, latest, self._books.share)
         begins, partition = found
         waits = begins > now
         # As the records say it, and what begins now is not put off by that.
@@ -75,19 +73,3 @@ class TenantDoor:
         amounts = (1.0, charged.tokens, charged.usd)
         place = (source.partition, source.offset)
         self._books.charge(place, prompt.tenant, charged.partition, charged.at, amounts)
-
-
-def _failure(refused: Refused) -> Failure:
-    limit = f"{refused.limit:,.10g} {_WORDS[refused.dimension]} a {refused.period}"
-    if refused.retry_at is None:
-        text = f"This prompt alone is more than the tenant's limit of {limit}."
-    else:
-        text = (
-            f"The tenant has reached its limit of {limit}; "
-            f"ask again under a new id from {to_rfc3339(refused.retry_at)} on."
-        )
-    code = BUDGET_EXHAUSTED if refused.spent else RATE_LIMITED
-    return Failure("limit", code, text, retry_at=refused.retry_at)
-
-
-_WORDS: Final = {"requests": "requests", "tokens": "tokens", "usd": "US dollars"}

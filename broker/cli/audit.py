@@ -73,9 +73,13 @@ def show(result: "AuditResult", out: "Console") -> None:
         summary.add_row(f"  of the completed {status}", f"{count:,}")
     for code, count in counts["choices"].items():
         summary.add_row(f"  providers chosen as {code}", f"{count:,}")
+    for code, count in counts["not_routed"].items():
+        summary.add_row(f"  not routed as {code}", f"{count:,}")
     summary.add_row("cost, USD", dollars(counts["cost_usd"]))
     summary.add_row("  of it for repeats", dollars(counts["repeats_cost_usd"]))
     out.print(summary)
+    if counts["losses"]:
+        out.print(_lost(counts["losses"]))
     for title in ("providers", "lanes"):
         if counts[title]:
             out.print(_by(title.removesuffix("s"), counts[title]))
@@ -100,6 +104,14 @@ _LABELS = {
     "calls_without_end": "calls cut off by a crash",
     "moves": "moves",
 }
+
+
+def _lost(losses: dict[str, dict[str, int]]) -> Any:
+    """How often each provider lost a choice, by the code of why."""
+    made = table("not chosen", "times, by why")
+    for name, codes in losses.items():
+        made.add_row(name, ", ".join(f"{count:,} {code}" for code, count in codes.items()))
+    return made
 
 
 def _by(what: str, rows: dict[str, dict[str, Any]]) -> Any:

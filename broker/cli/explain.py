@@ -1,18 +1,13 @@
 """`weighbridge explain`: why a prompt went where it went, or where one would go now."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from broker.cli.options import AsJson, Config, Kafka, load
-from broker.cli.output import console, harmless, reading_progress, write_json
+from broker.cli.output import reading_progress, write_json
 from broker.records.errors import UsageError
 from broker.records.prompt import Priority
-
-if TYPE_CHECKING:
-    from broker.classifier.what_if import WhatIf
-    from broker.settings import Settings
-    from broker.story.trace import Trace
 
 
 def explain(
@@ -46,26 +41,14 @@ def explain(
 ) -> None:
     """Say why a prompt went to its provider, with each other one's time, price and why it lost.
 
-    With an ID: every choice that was made for it, at first and at each move, as its work records
-    tell. With --text: what would happen to such a prompt now, by the settings here and by what the
-    workers say of themselves; nothing is sent, and tenants' limits are not looked at.
+    With an ID: every choice that was made for it, at first and at each move, as its records tell;
+    for one that nobody could take, or that its tenant's limits kept out, why. With --text: what
+    would happen to such a prompt now, by the settings here, by what is used of its tenant's limits,
+    and by what the workers say of themselves; nothing is sent and nothing is charged.
 
     Exit code 1 when no prompt has the id.
     """
-    if (identity is None) == (text is None):
-        raise UsageError(
-            "There is nothing to explain." if text is None else "Both ID and --text are given.",
-            mend="Give the ID of a prompt, or --text TEXT.",
-        )
-    settings = load(config, kafka)
-    if identity is not None:
-        _sent(settings, identity, as_json=as_json)
-        return
-
-    from broker.classifier.what_if import what_if
-
     fields = {
-        "prompt": text,
         "tenant": tenant,
         "model": model,
         "priority": priority,
@@ -75,75 +58,46 @@ def explain(
         "max_output_tokens": max_output_tokens,
         "timeout_s": timeout,
     }
-    found = what_if(settings, {name: one for name, one in fields.items() if one is not None})
-    if as_json:
-        write_json(_as_json(found))
-    else:
-        _show(found)
+    given = {name: one for name, one in fields.items() if one is not None}
+    if (identity is None) == (text is None):
+        raise UsageError(
+            "There is nothing to explain." if text is None else "Both ID and --text are given.",
+            mend="Give the ID of a prompt, or --text TEXT.",
+        )
+    if identity is not None and given:
+        raise UsageError(
+            f"--{_option(next(iter(given)))} is of a prompt that is not sent, and ID is of one "
+            "that was.",
+            mend="Give it together with --text TEXT.",
+        )
+    settings = load(config, kafka)
+    if identity is not None:
+        from broker.cli.explain_sent import choices_of, show_sent
+        from broker.story.trace_run import run_trace
 
+        with reading_progress() as progress:
+            story = run_trace(settings, identity, progress=progress)
+        if as_json:
+            write_json(choices_of(story))
+        else:
+            show_sent(story)
+        return
 
-def _sent(settings: "Settings", identity: str, *, as_json: bool) -> None:
-    from broker.story.trace_run import run_trace
+    from broker.classifier.what_if import what_if
+    from broker.cli.explain_text import as_object, show_text
+    from broker.story.tenant_lines import tenant_lines
 
     with reading_progress() as progress:
-        story = run_trace(settings, identity, progress=progress)
-    if as_json:
-        write_json({"id": story.id, "state": story.state, "choices": _choices(story)})
-        return
-    _show_story(story)
-
-
-def _choices(story: "Trace") -> list[dict[str, Any]]:
-    wanted = ("weighed", "routed", "moved")
-    return [event.as_json() for event in story.events if event.name in wanted]
-
-
-def _show_story(story: "Trace") -> None:
-    from rich.text import Text
-
-    from broker.cli.candidate_lines import candidate_table
-
-    out = console()
-    for choice in _choices(story):
-        code = f" [{choice['code']}]" if choice.get("code") else ""
-        out.print(Text(harmless(f"{choice['text']}{code}")))
-        if choice.get("candidates"):
-            out.print(candidate_table(choice["candidates"]))
-    out.print(Text(f"{story.id}: {story.status or story.state}"))
-
-
-def _as_json(found: "WhatIf") -> dict[str, Any]:
-    weighed, chosen = found.weighed, found.chosen
-    return {
-        "tenant": found.prompt.tenant,
-        "model": found.prompt.model,
-        "input_tokens": weighed.input_tokens,
-        "expected_output_tokens": weighed.output_tokens,
-        "expected_by": weighed.words,
-        "weight": weighed.weight,
-        "lane": weighed.lane,
-        "policy": found.policy,
-        "provider": getattr(chosen, "provider", None),
-        "code": str(chosen.reason),
-        "reason": chosen.sentence,
-        "candidates": list(chosen.notes),
-    }
-
-
-def _show(found: "WhatIf") -> None:
-    from rich.text import Text
-
-    from broker.cli.candidate_lines import candidate_table
-
-    out, weighed, chosen = console(), found.weighed, found.chosen
-    out.print(
-        Text(
-            f"weighed: {weighed.input_tokens:,} tokens in ({weighed.how}), "
-            f"{weighed.output_tokens:,} expected out ({harmless(weighed.words)}), "
-            f"weight {weighed.weight:,}, lane {weighed.lane}"
+        found = what_if(
+            settings,
+            {"prompt": text, **given},
+            lambda whose: tenant_lines(settings, progress, tenant=whose),
         )
-    )
-    provider = getattr(chosen, "provider", None)
-    to = "nobody can take it" if provider is None else f"to {provider}"
-    out.print(Text(harmless(f"by {found.policy} {to}: {chosen.sentence} [{chosen.reason}]")))
-    out.print(candidate_table(chosen.notes))
+    if as_json:
+        write_json(as_object(found))
+    else:
+        show_text(found)
+
+
+def _option(field: str) -> str:
+    return {"regions": "region", "timeout_s": "timeout"}.get(field, field).replace("_", "-")

@@ -74,10 +74,17 @@ def _lost(
         return Loss.TRIED
     if request.pin is not None or policy.name == "pinned":
         return Loss.PINNED
+    if winner is None:
+        return Loss.MOVES_SPENT
     if one.standing is not Standing.ABLE:
         return _STANDING[one.standing]
+    return _passed(one, request, policy, limit_s) or policy.loss(request, one, winner)
+
+
+def _passed(one: Candidate, request: Request, policy: Policy, limit_s: float) -> Loss | None:
+    """Why one that is able was passed over, whoever won."""
     if request.is_late(one):
         return Loss.LATE
-    if policy.bounds_wait and one.wait_s > limit_s:
+    if policy.bounds_wait and one.wait_s > request.bound(limit_s):
         return Loss.OVER_LIMIT
-    return Loss.LESS_PREFERRED if winner is None else policy.loss(request, one, winner)
+    return None

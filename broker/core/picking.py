@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 from broker.core.candidates import Candidate, Standing
 from broker.core.policies import Policy, soonest
@@ -11,9 +10,6 @@ from broker.core.route_request import Request
 
 Pick = tuple[Reason, Candidate, str]
 """The code, the candidate, and the sentence."""
-
-_LIMIT_NOISE: Final = 0.1
-"""A limit may be taken for so much lower by chance, so that routers do not turn all at once."""
 
 
 def pick(
@@ -33,10 +29,10 @@ def pick(
             text = f"none would be done by its deadline; least late: {best.provider} {best.figures}"
             return Reason.LEAST_LATE, best, text
         left = timely
-    bounded = policy.bounds_wait
+    bounded, bound = policy.bounds_wait, request.bound(limit)
     for candidate in policy.order(request, left):
         if candidate.standing is Standing.ABLE:
-            if bounded and candidate.wait_s > limit * (1 - _LIMIT_NOISE * request.luck):
+            if bounded and candidate.wait_s > bound:
                 continue
             return _explained(request, candidate, shown, limit, policy)
         if candidate.standing is Standing.PROBING and candidate.probe_free:
@@ -67,7 +63,8 @@ def _explained(
         reason = Reason.ONLY if len(shown) == 1 else Reason.PREFERRED
         return reason, chosen, f"{takes}, limit {limit:g} s"
     if first.standing is Standing.ABLE:
-        text = f"{first.provider} {first.figures} of {limit:g} s for {request.lane}, {takes}"
+        passed = request.passed(first, limit)
+        text = f"{first.provider} {first.figures} of {passed} for {request.lane}, {takes}"
         return Reason.OVERFLOW, chosen, text
     reason = Reason.SILENT if first.standing is Standing.SILENT else Reason.BREAKER
     return reason, chosen, f"{first.provider} {first.figures}, {takes}"
@@ -78,7 +75,8 @@ def _least_bad(request: Request, left: Sequence[Candidate], limit: float) -> Pic
     able = [c for c in left if c.standing is Standing.ABLE]
     if able:
         best = min(able, key=lambda c: c.wait_s)
-        text = f"all over {limit:g} s for {request.lane}; least: {best.provider} {best.figures}"
+        passed = request.passed(best, limit)
+        text = f"all over {passed} for {request.lane}; least: {best.provider} {best.figures}"
         return Reason.LEAST_WAIT, best, text
     for candidate in left:
         if candidate.standing is Standing.SILENT:

@@ -63,7 +63,8 @@ class Policy:
     def why(self, request: Request, chosen: Candidate) -> tuple[Reason, str]:
         """The code and the words for the first in the order, where it is not by preference."""
         if self.name == "fastest":
-            return Reason.FASTEST, f"{chosen.provider} {_done(request, chosen)}, the soonest"
+            soon = "about the soonest" if request.luck else "the soonest"
+            return Reason.FASTEST, f"{chosen.provider} {_done(request, chosen)}, {soon}"
         if self.name == "cheapest":
             usd = request.usd.get(chosen.provider)
             price = "has no known price" if usd is None else f"costs about {usd:.6f} USD"
@@ -74,18 +75,27 @@ class Policy:
 
     def loss(self, request: Request, loser: Candidate, winner: Candidate) -> Loss:
         """Why one that could have done it did not get it."""
-        if self.name == "fastest":
-            return Loss.SLOWER
+        if self.name == "overflow" or winner.standing is not Standing.ABLE:
+            return Loss.LESS_PREFERRED
+        if self.name == "weighted":
+            return Loss.NOT_DRAWN
         if self.name == "cheapest":
             mine, other = request.usd.get(loser.provider), request.usd.get(winner.provider)
-            return Loss.SLOWER if mine is not None and mine == other else Loss.DEARER
-        return Loss.NOT_DRAWN if self.name == "weighted" else Loss.LESS_PREFERRED
+            if mine != other:
+                return Loss.DEARER
+        return Loss.NOT_DRAWN if _is_sooner(request, loser, winner) else Loss.SLOWER
 
 
 def soonest(request: Request, left: Sequence[Candidate]) -> Candidate:
     """The one with the earliest expected completion, without any chance in it."""
     times = _times(request, left)
     return left[min(range(len(left)), key=times.__getitem__)]
+
+
+def _is_sooner(request: Request, loser: Candidate, winner: Candidate) -> bool:
+    """Whether only chance took the other one: a wait is not known better than that."""
+    mine, other = request.time_s(loser), request.time_s(winner)
+    return mine is not None and other is not None and mine < other
 
 
 def _done(request: Request, candidate: Candidate) -> str:

@@ -54,6 +54,7 @@ class Loss(StrEnum):
     PRICE = "over_price"
     PINNED = "pinned_elsewhere"
     TRIED = "tried"
+    MOVES_SPENT = "moves_spent"
     BREAKER = "breaker"
     PROBING = "probing"
     SILENT = "silent"

@@ -10,6 +10,8 @@ from broker.core.route_reasons import Bar, Reason
 
 _ALL: Final = 2**32
 _MASK: Final = _ALL - 1
+_LIMIT_NOISE: Final = 0.1
+"""A limit may be taken for so much lower by chance, so that routers do not turn all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ class Request:
             return False
         time_s = self.time_s(candidate)
         return (candidate.wait_s if time_s is None else time_s) > self.left_s
+
+    def bound(self, limit_s: float) -> float:
+        """The wait limit (seconds) as it is taken for this prompt."""
+        return limit_s * (1 - _LIMIT_NOISE * self.luck)
+
+    def passed(self, candidate: Candidate, limit_s: float) -> str:
+        """The limit that a candidate's wait is over, in words: by chance it may be the lower."""
+        return f"{limit_s if candidate.wait_s > limit_s else self.bound(limit_s):.3g} s"
 
     def chance(self, place: int) -> float:
         """A number from 0 up to 1 for each of several things; all 0 without luck."""

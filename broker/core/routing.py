@@ -18,6 +18,7 @@ from broker.core.picking import pick
 from broker.core.policies import Policy
 from broker.core.route_reasons import Bar, Loss, NoReason, Reason
 from broker.core.route_request import Request
+from broker.records.not_routed import NotRouted
 
 __all__ = [
     "Bar",
@@ -83,11 +84,17 @@ class NoDecision:
     sentence: str
     candidates: tuple[Candidate, ...]
     request: Request | None = None
+    policy: Policy = OVERFLOW
 
     @property
     def notes(self) -> tuple[Mapping[str, Any], ...]:
         """Each candidate with its figures and why it cannot take it, ready for JSON."""
-        return notes_of("", self.request, self.candidates, OVERFLOW, math.inf)
+        return notes_of("", self.request, self.candidates, self.policy, math.inf)
+
+    @property
+    def not_routed(self) -> NotRouted:
+        """As a completion carries it."""
+        return NotRouted(str(self.reason), self.sentence, self.notes)
 
 
 def choose(
@@ -104,12 +111,12 @@ def choose(
     if request.barred:
         able = tuple(c for c in shown if c.provider not in request.barred)
         if pin in request.barred or (shown and not able):
-            return _all_barred(request, pin, shown)
+            return _all_barred(request, pin, shown, policy)
     no = _nobody(request, pin, able, rules)
     if no is not None:
         why, text = no
         told = "; ".join(f"{name} {bar.words}" for name, bar in request.barred.items())
-        return NoDecision(why, f"{text}; {told}" if told else text, shown, request)
+        return NoDecision(why, f"{text}; {told}" if told else text, shown, request, policy)
     if pin is not None:
         by = "the prompt" if request.pin is not None else "the settings"
         text = f"pinned to {pin} by {by}"
@@ -155,7 +162,9 @@ def _takes(candidate: Candidate, limit: float) -> bool:
     return candidate.standing is Standing.PROBING and candidate.probe_free
 
 
-def _all_barred(request: Request, pin: str | None, shown: tuple[Candidate, ...]) -> NoDecision:
+def _all_barred(
+    request: Request, pin: str | None, shown: tuple[Candidate, ...], policy: Policy
+) -> NoDecision:
     barred = request.barred
     told = "; ".join(f"{name} {bar.words}" for name, bar in barred.items())
     if pin is not None and pin in barred:
@@ -166,7 +175,7 @@ def _all_barred(request: Request, pin: str | None, shown: tuple[Candidate, ...])
         reason = NoReason.NOT_EXPRESSIBLE
     else:
         reason = NoReason.OVER_PRICE if Loss.PRICE in codes else NoReason.NOT_ALLOWED
-    return NoDecision(reason, told, shown, request)
+    return NoDecision(reason, told, shown, request, policy)
 
 
 def _nobody(

@@ -190,13 +190,22 @@ class TenantAccount:
         if full is not None and full[0] is limits and full[1] == share:
             _, _, number, cost, until = full
             if amounts[number] >= cost and until > latest:
-                return _rate(limits.minute, number, until)
+                return self._rate(limits.minute, number, until, amounts)
         start, number = self.minute.earliest(amounts, limits.minute, share, now)
         if start is not None and start <= latest:
             return start
         if start is not None:
             self._full = (limits, share, number, amounts[number], start)
-        return _rate(limits.minute, number, start)
+        return self._rate(limits.minute, number, start, amounts)
+
+    def _rate(
+        self, bounds: Bounds, number: int, start: float | None, amounts: Amounts
+    ) -> Refused:
+        used, asked = self.minute.everyone[number], amounts[number]
+        limit = bounds[number] or 0.0
+        return Refused(
+            "minute", DIMENSIONS[number], limit, start, spent=False, used=used, asked=asked
+        )
 
     def _spent(
         self, period: Period, bounds: Bounds, amounts: Amounts, share: float, at: float
@@ -214,7 +223,8 @@ class TenantAccount:
         alone = amounts[number] > limit
         ends = day_ends(at) if period == "day" else month_ends(at)
         retry_at = None if alone else ends if spent else at + SOON_S
-        return Refused(period, DIMENSIONS[number], limit, retry_at, spent)
+        used, asked = everyone[number], amounts[number]
+        return Refused(period, DIMENSIONS[number], limit, retry_at, spent, used, asked)
 
     def sweep(self, now: float) -> None:
         """Let go of what no limit can ask for any more."""
@@ -234,7 +244,3 @@ class TenantAccount:
 _MUCH: Final = 0.25
 _AGAIN: Final = 15
 _NOTHING: Final[Sums] = [0.0, 0.0, 0.0]
-
-
-def _rate(bounds: Bounds, number: int, start: float | None) -> Refused:
-    return Refused("minute", DIMENSIONS[number], bounds[number] or 0.0, start, spent=False)

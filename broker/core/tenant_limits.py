@@ -80,6 +80,8 @@ class Refused:
 
     `retry_at` is None when it never may: it alone is more than the limit. `spent` is False where
     waiting helps soon: over a rate, or where only this classifier's part of a budget is used up.
+    `used` is what counts against the limit (of a minute, what has been let in for later too), and
+    `asked` what the prompt would add.
     """
 
     period: Period
@@ -87,6 +89,8 @@ class Refused:
     limit: float
     retry_at: float | None
     spent: bool
+    used: float = 0.0
+    asked: float = 0.0
 
 
 def day_of(at: float) -> int:

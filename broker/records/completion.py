@@ -8,6 +8,7 @@ import orjson
 
 from broker.records.data_refs import DataRef, data_ref_of
 from broker.records.errors import BadRecordError
+from broker.records.not_routed import NotRouted, not_routed_of
 from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.work import RouteStep, step_of
 
@@ -19,7 +20,8 @@ STATUSES: tuple[Status, ...] = ("succeeded", "failed", "refused", "expired", "ca
 class Failure:
     """Why a prompt was not answered. `provider_status` is an HTTP status where there was one.
 
-    `retry_at` is from when on it may be asked again (unix seconds), where a limit ended it.
+    `retry_at` is from when on it may be asked again (unix seconds), where a limit ended it;
+    `not_routed` the decision behind it, where nobody could or might take the prompt (any more).
     """
 
     type: str
@@ -27,6 +29,7 @@ class Failure:
     message: str
     provider_status: int | None = None
     retry_at: float | None = None
+    not_routed: NotRouted | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in a completion."""
@@ -38,6 +41,8 @@ class Failure:
         }
         if self.retry_at is not None:
             value["retry_at"] = to_rfc3339(self.retry_at)
+        if self.not_routed is not None:
+            value["not_routed"] = self.not_routed.as_json()
         return value
 
 
@@ -131,8 +136,15 @@ def decode_completion(value: bytes | None) -> Completion:
 
 
 def _failure_of(data: Mapping[str, Any]) -> Failure:
-    again = data.get("retry_at")
-    return Failure(**{**data, "retry_at": None if again is None else from_rfc3339(again)})
+    again, why = data.get("retry_at"), data.get("not_routed")
+    return Failure(
+        data["type"],
+        data["code"],
+        data["message"],
+        data["provider_status"],
+        None if again is None else from_rfc3339(again),
+        None if why is None else not_routed_of(why),
+    )
 
 
 _PLAIN = (

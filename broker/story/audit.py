@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from broker.core.dedupe import home_partition
 from broker.core.lanes import LANES
-from broker.core.route_reasons import Reason
 from broker.story.asked import Asked
 from broker.story.audit_costs import Costs
 from broker.story.latencies import Latencies
 from broker.story.ledger import MOST, NO_LANE, Ledger
 from broker.story.lines import CallLine, CompletionLine, WorkLine
+from broker.story.reasons import Reasons
 from broker.story.tally import Tally
 
 SETTLE_S: Final = 5.0
@@ -27,7 +27,6 @@ SETTLE_S: Final = 5.0
 _ROUNDING_S: Final = 0.002
 """Times in completions are whole milliseconds."""
 _MOST_ATTEMPTS: Final = 63
-_CODES: Final = frozenset(map(str, Reason))
 _LANE: Final = {lane: number for number, lane in enumerate(LANES)}
 
 
@@ -73,7 +72,7 @@ class Audit:
         self._calls = self._repeated = self._moves = 0
         self._again: Counter[tuple[int, int]] = Counter()
         self._statuses: Counter[str] = Counter()
-        self._routes: Counter[str] = Counter()
+        self._reasons = Reasons()
         self._providers: defaultdict[str, Tally] = defaultdict(Tally)
         self._lanes: defaultdict[str, Tally] = defaultdict(Tally)
         self._costs = Costs(self.ledger)
@@ -136,6 +135,8 @@ class Audit:
             books.refused[row] = 1
         ms = max(0.0, (line.completed_s - accepted) * 1000)
         self._statuses[line.status] += 1
+        if line.not_routed:
+            self._reasons.nobody(line.not_routed)
         self._latencies.add(ms)
         if line.provider:
             self._providers[line.provider].answered(ms)
@@ -151,9 +152,7 @@ class Audit:
         books.lane[row] = _LANE.get(line.lane, NO_LANE)  # type: ignore[call-overload]  # any text may be asked for
         if not done:
             books.waits[row] = 1
-        code = line.route[-1].code if line.route else ""
-        # A code of another program's records, or of none, is no word of the closed list.
-        self._routes[code if code in _CODES else "unknown"] += 1
+        self._reasons.chosen(line.route)
         if len(line.route) > 1:
             self._moves += 1
             self._providers[line.route[-1].provider].moves_in += 1
@@ -237,7 +236,7 @@ class Audit:
             "repeated_calls": self._repeated,
             "calls_without_end": endless,
             "moves": self._moves,
-            "choices": dict(self._routes.most_common()),
+            **self._reasons.as_json(),
             **self._costs.as_json(),
             "statuses": dict(self._statuses.most_common()),
             "providers": {name: one.as_json() for name, one in sorted(self._providers.items())},

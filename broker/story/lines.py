@@ -7,6 +7,18 @@ import msgspec
 from broker.records.times import from_rfc3339
 
 
+class NotRoutedLine(msgspec.Struct):
+    """Of the decision that ended a prompt."""
+
+    code: str
+
+
+class ErrorLine(msgspec.Struct):
+    """Of a completion's error."""
+
+    not_routed: NotRoutedLine | None = None
+
+
 class CompletionLine(msgspec.Struct):
     """Of a completion."""
 
@@ -16,6 +28,13 @@ class CompletionLine(msgspec.Struct):
     completed_at: str
     provider: str = ""
     lane: str = ""
+    error: ErrorLine | None = None
+
+    @property
+    def not_routed(self) -> str:
+        """The code of why nobody could or might take it; empty where that is not how it ended."""
+        why = None if self.error is None else self.error.not_routed
+        return "" if why is None else why.code
 
     @property
     def accepted_s(self) -> float:
@@ -28,11 +47,19 @@ class CompletionLine(msgspec.Struct):
         return from_rfc3339(self.completed_at)
 
 
+class Candidate(msgspec.Struct):
+    """Of a provider at one step of a route."""
+
+    provider: str
+    lost: str = ""
+
+
 class Step(msgspec.Struct):
     """Of one step of a route."""
 
     provider: str
     code: str = ""
+    candidates: list[Candidate] = []
 
 
 class WorkLine(msgspec.Struct):

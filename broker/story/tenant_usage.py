@@ -20,13 +20,11 @@ from broker.core.tenant_limits import (
     month_named,
     month_of,
 )
-from broker.log.topic_names import TopicNames
-from broker.records.errors import BadRecordError
-from broker.records.tenants import EVERYONE, Entry, Totals, decode_line, decode_totals
+from broker.records.tenants import Entry, Totals
 from broker.records.times import to_rfc3339
 from broker.settings import Settings
-from broker.story.log_reader import LogReader, Progress
-from broker.story.spans import Span
+from broker.story.log_reader import Progress
+from broker.story.tenant_lines import Read, tenant_lines
 
 _NOTHING: Final[Amounts] = (0.0, 0.0, 0.0)
 
@@ -68,6 +66,15 @@ class TenantUsage:
         self._covered: dict[str, int] = {}
         self.unreadable = 0
         """Records that are not in our form."""
+
+    def take(self, one: Read | None) -> None:
+        """What was read of the ledger, in order."""
+        if one is None:
+            self.unreadable += 1
+        elif isinstance(one, Totals):
+            self.restore(one)
+        elif isinstance(one[1], Entry):
+            self.read(one[0], one[1])
 
     def restore(self, totals: Totals) -> None:
         """A tenant's sums, before any line."""
@@ -119,36 +126,9 @@ class TenantUsage:
 
 def read_usage(settings: Settings, progress: Progress | None = None) -> TenantUsage:
     """Read both topics, as far as they are committed; raises NotReadyError."""
-    names = TopicNames(settings.kafka.prefix)
     usage = TenantUsage(settings.tenant_terms(), time.time())
-    with LogReader(settings) as reader:
-        reader.require(names.tenants)
-        newest: dict[str, Totals] = {}
-        for batch in reader.read(reader.spans(names.tenant_totals), progress):
-            for message in batch:
-                try:
-                    totals = decode_totals(message.value())
-                except BadRecordError:
-                    usage.unreadable += 1
-                else:
-                    newest[totals.tenant] = totals
-        covered = newest.pop(EVERYONE, None)
-        first = 0 if covered is None else covered.offset
-        for totals in newest.values():
-            usage.restore(totals)
-        spans = [
-            Span(one.topic, one.partition, max(one.start, min(first, one.end)), one.end)
-            for one in reader.spans(names.tenants)
-        ]
-        for batch in reader.read(spans, progress):
-            for message in batch:
-                try:
-                    line = decode_line(message.value())
-                except BadRecordError:
-                    usage.unreadable += 1
-                    continue
-                if isinstance(line, Entry):
-                    usage.read(message.offset(), line)
+    for one in tenant_lines(settings, progress):
+        usage.take(one)
     return usage
 
 

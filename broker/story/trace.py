@@ -10,7 +10,8 @@ from broker.records.control import Cancel
 from broker.records.incoming import InputRecord
 from broker.records.prompt import Prompt, Rejected
 from broker.records.times import to_rfc3339
-from broker.records.work import RouteStep, Work
+from broker.records.work import Work
+from broker.story.choices import choices_of_end, choices_of_work
 from broker.story.dead_letters import DeadLetter
 from broker.story.events import Event, EventName, in_order
 
@@ -102,30 +103,8 @@ class Story:
     def work(self, record: InputRecord, work: Work) -> None:
         """A record of a work topic."""
         self.works.append((record, work))
-        step = work.route[-1]
-        if work.moves:
-            before = work.route[-2].provider
-            text = f"moved from {before} to {step.provider}: {step.reason}"
-            details = {"from": before, "to": step.provider, **_choice(step)}
-            self._add(record, "moved", step.at, text, {**details, "attempt": work.attempt})
-            return
-        figures: dict[str, Any] = {
-            "input_tokens": work.input_tokens,
-            "expected_output_tokens": work.expected_output_tokens,
-            "weight": work.weight,
-            "lane": work.lane,
-        }
-        if work.weighed:
-            figures["expected_by"] = work.weighed
-        text = (
-            f"weighed: {work.input_tokens:,} tokens in, {work.expected_output_tokens:,} expected "
-            f"out, weight {work.weight:,}, lane {work.lane}"
-        )
-        if work.weighed:
-            text += f" ({work.weighed})"
-        self._add(record, "weighed", step.at, text, figures)
-        text = f"routed to {step.provider}: {step.reason}"
-        self._add(record, "routed", step.at, text, {"provider": step.provider, **_choice(step)})
+        for name, text, details in choices_of_work(work):
+            self._add(record, name, work.route[-1].at, text, details)
 
     def call(self, record: InputRecord, call: CallEvent) -> None:
         """A record of the journal."""
@@ -164,6 +143,8 @@ class Story:
     def completion(self, record: InputRecord, completion: Completion) -> None:
         """A record of the completions' topic."""
         self.completions.append(completion)
+        for choice in choices_of_end(completion):
+            self._add(record, choice[0], completion.completed_at, *choice[1:])
         by = f" by {completion.provider}" if completion.provider else ""
         took = round((completion.completed_at - completion.accepted_at) * 1000)
         text = f"{completion.status}{by}, {took:,} ms after it was accepted"
@@ -221,16 +202,6 @@ class Story:
         self, record: InputRecord, name: EventName, at: float, text: str, details: dict[str, Any]
     ) -> None:
         self._events.append(_event(record, name, at, text, details))
-
-
-def _choice(step: RouteStep) -> dict[str, Any]:
-    """Why, in words and as a code, and what was known of each provider."""
-    found: dict[str, Any] = {"reason": step.reason}
-    if step.code:
-        found["code"] = step.code
-    if step.candidates:
-        found["candidates"] = list(step.candidates)
-    return found
 
 
 def _event(

@@ -86,6 +86,12 @@ class ClassifierMetrics(_Common):
             "lane",
             "reason",
         )
+        self.lost = self._counter(
+            "weighbridge_candidates_lost_total",
+            "Choices that a provider lost, by the code of why; nobody may have won one.",
+            "provider",
+            "reason",
+        )
         self.input_tokens = self._counter(
             "weighbridge_prompt_input_tokens_total", "Input tokens counted or estimated.", "how"
         )
@@ -150,6 +156,11 @@ class WorkerMetrics(_Common):
         )
         self.moves = self._counter(
             "weighbridge_moves_total", "Work moved to another provider.", "to", "reason"
+        )
+        self.not_moved = self._counter(
+            "weighbridge_not_moved_total",
+            "Work that ended here as no other provider could take it, by the code of why.",
+            "reason",
         )
         self.retries = self._counter(
             "weighbridge_retries_total", "Calls retried in place, or denied by the budget.", "how"

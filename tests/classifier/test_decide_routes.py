@@ -107,6 +107,16 @@ def test_what_a_prompt_itself_allows_is_kept_and_nobody_is_said_with_each_reason
     assert completion.error is not None
     for told in ("azure is in eu, not in us", "coreweave is in eu", "google costs about"):
         assert told in completion.error.message
+    why = completion.error.not_routed
+    assert why is not None
+    assert (why.code, why.expected_by) == ("over_price", "prior")
+    lost = {one["provider"]: one["lost"] for one in why.candidates}
+    assert lost == {
+        "azure": "region_not_allowed",
+        "google": "over_price",
+        "coreweave": "region_not_allowed",
+    }
+    assert failed.candidates == why.candidates
     assert site.decide(regions=["mars"]).code == "not_allowed"
     assert site.decide(providers=["azure"], provider="google").code == "not_allowed"
 

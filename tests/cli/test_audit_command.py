@@ -14,6 +14,7 @@ from tests.story.seeding import Seeder, call_of, completion_of, small, step, wor
 KEYS = [
     *("accepted", "duplicate_inputs", "completed", "pending", "lost", "duplicates"),
     *("dead_lettered", "calls", "repeated_calls", "calls_without_end", "moves", "choices"),
+    *("not_routed", "losses"),
     *(
         "cost_usd",
         "cost_estimated",

@@ -44,6 +44,18 @@ class TestFastest:
         assert lost(decision) == {"a": "slower", "b": "chosen"}
         assert decided(Policy("fastest"), slow, quick, output_tokens=1).provider == "a"
 
+    def test_where_chance_passed_over_a_sooner_one_it_is_not_called_slower(self) -> None:
+        shown = able("a", 10.0), able("b", 10.05)
+        told = {
+            lost(decision)[other]
+            for decision in (
+                decided(Policy("fastest"), *shown, luck=crc32(b"%d" % n) / 2**32) for n in range(50)
+            )
+            for other in "ab"
+            if other != decision.provider
+        }
+        assert told == {"slower", "not_drawn"}
+
     def test_what_was_wrong_lately_counts(self) -> None:
         late = replace(able("a"), late=3.0)
         assert decided(Policy("fastest"), late, able("b", 1.0)).provider == "b"
@@ -182,4 +194,4 @@ def test_a_decision_tells_time_price_and_loss_of_each() -> None:
 
 def test_every_word_of_a_loss_stands_in_the_closed_list() -> None:
     assert {loss.value for loss in Loss} == {loss.value.lower() for loss in Loss}
-    assert len({*Loss}) == 16
+    assert len({*Loss}) == 17

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.lanes import LANES
+from broker.core.lanes import LANES, Lane
+from broker.core.policies import Policy, PolicyName
 from broker.core.provider_view import Candidate, OwnDecisions, ProviderView, Standing
 from broker.core.routing import (
     Decision,
@@ -22,6 +23,7 @@ from broker.records.providers import ProviderState
 
 RULES = RoutingRules({"light": 4.0, "medium": 2.0, "heavy": 1.0, "batch": 60.0}, max_moves=2)
 NAMES = ("openai", "azure", "google", "coreweave")
+EQUAL = dict.fromkeys(NAMES, 1.0)
 candidates = st.builds(
     Candidate,
     provider=st.just("x"),
@@ -136,6 +138,24 @@ def test_nobody_left_is_said_by_name(
     assert decision.reason is reason
 
 
+def test_where_moves_are_spent_no_other_is_said_to_be_less_preferred() -> None:
+    request = Request("light", 1, tried=("a",), moves=2)
+    decision = choose(request, (able("a"), able("b")), RULES)
+    assert isinstance(decision, NoDecision)
+    assert [note["lost"] for note in decision.not_routed.candidates] == ["tried", "moves_spent"]
+    pinned = Policy("pinned", to="c")
+    decision = choose(Request("light", 1), (able("a"), able("b")), RULES, pinned)
+    assert [note["lost"] for note in decision.notes] == ["pinned_elsewhere"] * 2
+
+
+def test_a_limit_that_was_lower_by_chance_is_told_as_it_was_taken() -> None:
+    request = Request("heavy", 1, luck=0.9)
+    decision = decided(request, able("azure", 0.97), able("google"))
+    assert decision.sentence == "azure waits 1.0 s of 0.91 s for heavy, google waits 0.0 s"
+    assert decision.notes[0]["lost"] == "over_limit"
+    assert decided(replace(request, luck=0.1), able("azure", 0.95)).reason is Reason.ONLY
+
+
 def test_a_move_says_what_happened() -> None:
     request = Request("light", 1, tried=("azure",), because="answered 503, 2 times")
     decision = decided(request, able("azure"), able("google", 0.3))
@@ -175,19 +195,32 @@ def test_a_choice_is_allowed_and_no_other_is_plainly_better(
             assert chosen.standing in {Standing.ABLE, Standing.PROBING}
 
 
-def test_moves_end() -> None:
-    """Failing everywhere, a prompt is handed on at most max_moves times."""
-    tried: tuple[str, ...] = ("openai",)
-    shown = [able(name) for name in NAMES]
-    moves = 0
-    while isinstance(
-        decision := choose(Request("light", 1, None, tried, moves), shown, RULES), Decision
-    ):
+@given(
+    st.lists(st.lists(candidates, min_size=4, max_size=4), min_size=6, max_size=6),
+    st.integers(0, 5),
+    st.sampled_from(LANES),
+    st.sampled_from(["overflow", "fastest", "cheapest", "weighted"]),
+    st.floats(0, 0.999),
+)
+def test_moves_end(
+    states: list[list[Candidate]], most: int, lane: Lane, policy: PolicyName, luck: float
+) -> None:
+    """Failing everywhere, however the others stand: at most `max_moves` times, and never back."""
+    rules = replace(RULES, max_moves=most)
+    tried: list[str] = []
+    decision: Decision | NoDecision | None = None
+    for looks in states:
+        shown = [replace(one, provider=name) for name, one in zip(NAMES, looks, strict=True)]
+        request = Request(lane, 1, None, tuple(tried), max(0, len(tried) - 1), luck=luck)
+        decision = choose(request, shown, rules, Policy(policy, weights=EQUAL))
+        if isinstance(decision, NoDecision):
+            break
         assert decision.provider not in tried
-        tried += (decision.provider,)
-        moves += 1
-    assert moves == RULES.max_moves
-    assert decision.reason is NoReason.MOVES_SPENT
+        tried.append(decision.provider)
+    assert len(tried) == min(most + 1, len(NAMES)), "as often as it may, and no more"
+    assert isinstance(decision, NoDecision)
+    spent = len(tried) == most + 1
+    assert decision.reason is (NoReason.MOVES_SPENT if spent else NoReason.ALL_TRIED)
 
 
 @pytest.mark.parametrize(

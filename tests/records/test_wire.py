@@ -13,12 +13,14 @@ from broker.records.data_refs import DataRef
 from broker.records.errors import BadRecordError
 from broker.records.headers import completion_headers, echoed
 from broker.records.incoming import Source
+from broker.records.not_routed import NotRouted
 from broker.records.providers import ProviderState, decode_state, encode_state
 from broker.records.times import from_rfc3339, to_rfc3339
 from broker.records.work import RouteStep, Work, decode_work, encode_work, work_headers
 
 AT = 1_700_000_000.125
 STEP = RouteStep("azure", "preferred: waits 0.2 s", AT, "preferred")
+WHY = NotRouted("all_tried", "no other", ({"provider": "azure"},), {"used": 2.0}, 300, "prior")
 SEEN = replace(STEP, candidates=({"provider": "azure", "wait_s": 0.2},))
 
 
@@ -49,6 +51,33 @@ WORK = Work(
 )
 
 
+ENDED = Completion(
+    id="a",
+    tenant="t",
+    status="failed",
+    kind="chat",
+    model="m",
+    provider="azure",
+    provider_model="dep",
+    lane="heavy",
+    weight=9_000,
+    input_tokens=1,
+    output_tokens=2,
+    cost_usd=None,
+    accepted_at=AT,
+    completed_at=AT + 1,
+    queued_ms=5,
+    provider_ms=6,
+    calls=2,
+    route=(STEP,),
+    error=Failure("provider", "server_error", "It broke.", 500, AT + 60, WHY),
+    metadata={"a": "b"},
+    text="hi",
+    body={"id": "x"},
+    data=DataRef("file:///x", 5, "00"),
+)
+
+
 def test_work_round_trips_and_keeps_the_producers_fields_apart() -> None:
     assert decode_work(encode_work(WORK), WORK.headers) == WORK
     assert orjson.loads(encode_work(WORK))["weight"] == 900
@@ -67,34 +96,18 @@ def test_work_headers_are_ours_first_and_never_doubled() -> None:
 
 
 def test_completion_round_trips() -> None:
-    one = Completion(
-        id="a",
-        tenant="t",
-        status="failed",
-        kind="chat",
-        model="m",
-        provider="azure",
-        provider_model="dep",
-        lane="heavy",
-        weight=9_000,
-        input_tokens=1,
-        output_tokens=2,
-        cost_usd=None,
-        accepted_at=AT,
-        completed_at=AT + 1,
-        queued_ms=5,
-        provider_ms=6,
-        calls=2,
-        route=(STEP,),
-        error=Failure("provider", "server_error", "It broke.", 500),
-        metadata={"a": "b"},
-        text="hi",
-        body={"id": "x"},
-        data=DataRef("file:///x", 5, "00"),
-    )
-    assert decode_completion(encode_completion(one)) == one
-    assert next(iter(orjson.loads(encode_completion(one)))) == "id"
-    assert list(orjson.loads(encode_completion(one)))[-1] == "body"
+    assert decode_completion(encode_completion(ENDED)) == ENDED
+    assert next(iter(orjson.loads(encode_completion(ENDED)))) == "id"
+    assert list(orjson.loads(encode_completion(ENDED)))[-1] == "body"
+
+
+def test_an_error_may_say_more_than_this_version_knows_and_nothing_of_another_type() -> None:
+    value = orjson.loads(encode_completion(ENDED))
+    value["error"]["news"] = 1
+    assert decode_completion(orjson.dumps(value)) == ENDED
+    value["error"]["not_routed"]["candidates"] = ["azure"]
+    with pytest.raises(BadRecordError):
+        decode_completion(orjson.dumps(value))
 
 
 def test_calls_and_states_round_trip() -> None:

@@ -145,6 +145,17 @@ def test_over_a_rate_for_too_long_it_is_refused_with_when_to_try_again(
     assert error.retry_at is not None
     assert NOW + 60 <= error.retry_at <= NOW + 60.3
     assert to_rfc3339(error.retry_at) in error.message
+    assert error.not_routed is not None
+    figures = dict(error.not_routed.limit or {})
+    latest = NOW + fields.get("timeout_s", limits["max_wait_s"])
+    assert figures.pop("latest") == to_rfc3339(latest)
+    assert figures == {
+        "period": "minute",
+        "dimension": "requests",
+        "limit": 2.0,
+        "used": 2.0,
+        "asked": 1.0,
+    }
     told = orjson.loads(outcome.outputs[0].value or b"")["error"]
     assert told["retry_at"] == to_rfc3339(error.retry_at)
     assert work_of(bench.ask(now=error.retry_at + 0.01)).not_before is None
@@ -158,6 +169,8 @@ def test_over_a_budget_it_fails_until_the_day_is_over() -> None:
     assert error is not None
     assert (error.code, error.retry_at) == ("budget_exhausted", MIDNIGHT)
     assert "2 requests a day" in error.message
+    assert error.not_routed is not None
+    assert error.not_routed.reason == "2 of 2 requests a day are used, and it asks for 1"
     assert work_of(bench.ask(now=MIDNIGHT)).not_before is None
 
 

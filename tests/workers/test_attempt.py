@@ -313,6 +313,10 @@ class TestBounds:
         assert error is not None
         assert error.code == "invalid_api_key"
         assert "No other provider can take it" in error.message
+        assert error.not_routed is not None
+        assert error.not_routed.code == "all_tried"
+        lost = [(one["provider"], one["lost"]) for one in error.not_routed.candidates]
+        assert lost == [(name, "tried") for name in ("azure", "google", "coreweave")]
         assert [step.provider for step in end.completion.route] == ["coreweave", "google", "azure"]
 
     def test_a_provider_whose_breaker_is_open_is_not_moved_to(self) -> None:
