@@ -25,6 +25,7 @@ class Seen:
     code: str | None
     route: tuple[str, ...]
     provider: str
+    lane: str
     calls: int
     partition: int
     offset: int
@@ -95,6 +96,7 @@ class Answers:
                 failure.get("code"),
                 tuple(step["reason"] for step in data["route"]),
                 data["provider"],
+                data["lane"],
                 data["calls"],
                 message.partition(),
                 message.offset(),

@@ -16,6 +16,8 @@ from tests.faults import provider_faults
 from tests.faults.provider_faults import AFTER_OUTAGE_S, RETRY_FLOOR, RETRY_SHARE
 from tests.faults.rig import Rig, fault_settings, rigged
 
+BACK_S = 60.0
+
 
 @pytest.fixture
 def rig(kafka: Running, prefix: str, tmp_path: Path) -> Iterator[Rig]:
@@ -38,8 +40,13 @@ def test_a_storm_of_429_is_answered_with_few_retries(rig: Rig) -> None:
         assert retries <= max(RETRY_FLOOR, RETRY_SHARE * calls), (provider, calls, retries)
 
 
-def test_work_leaves_a_provider_that_is_down_and_says_why(rig: Rig) -> None:
-    rig.trial(lambda: provider_faults.one_provider_out(rig, Random(9)))
+def test_work_leaves_a_provider_that_is_down_says_why_and_comes_back_to_it(rig: Rig) -> None:
+    def out_and_back() -> None:
+        over = provider_faults.one_provider_out(rig, Random(9)).ended
+        # A probe comes after 12 s at the latest; the figures of this are the soak test's.
+        provider_faults.wait_used_again(rig, "azure", over, BACK_S)
+
+    rig.trial(out_and_back)
     verdict = rig.expect_exactly_once()
     assert _statuses(rig) == {"succeeded"}
     moved = [seen for i in rig.answers.ids() for seen in rig.answers.of(i) if len(seen.route) > 1]

@@ -111,6 +111,17 @@ def test_a_worker_that_leaves_or_falls_silent_is_forgotten_and_rubbish_harms_nob
     assert eventually(lambda: reader.snapshot().get("azure") == ()), "shown as having none"
 
 
+def test_a_worker_is_forgotten_by_its_silence_alone(
+    settings: Settings, reader: ProviderStatesReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = TopicNames(settings.kafka.prefix).providers
+    make(settings, topic, 1, **{"cleanup.policy": "compact"})
+    publish(settings, state("silent", time.time() - FORGET_S / 2))
+    assert eventually(lambda: len(reader.snapshot().get("azure", ())) == 1)
+    monkeypatch.setattr("broker.log.provider_states.FORGET_S", FORGET_S / 2)
+    assert eventually(lambda: reader.snapshot().get("azure") == ())
+
+
 def call(identity: str, event: str = "started") -> CallEvent:
     return CallEvent(
         id=identity,

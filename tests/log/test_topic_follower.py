@@ -1,7 +1,7 @@
 """Following a topic without a group, on a real broker."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -46,9 +46,16 @@ class Topic:
             self.producer.produce(self.name, str(value), partition=partition, timestamp=at)
         assert self.producer.flush(30) == 0
 
-    def follow(self, back: Back | None = None, most: int = 1_000) -> TopicFollower[int]:
+    def follow(
+        self,
+        back: Back | None = None,
+        most: int = 1_000,
+        each_turn: Callable[[], None] | None = None,
+    ) -> TopicFollower[int]:
         client = consumer_config(self.settings)
-        made = TopicFollower(client, self.name, number, back=back, most_waiting=most)
+        made = TopicFollower(
+            client, self.name, number, back=back, most_waiting=most, each_turn=each_turn
+        )
         made.start()
         self.followers.append(made)
         return made
@@ -103,7 +110,34 @@ def test_it_begins_no_further_back_than_told_by_time_and_by_count(topic: Topic) 
     topic.write(3, partition=1, age_ms=2 * HOUR_MS)
     assert collect(topic.follow(Back(seconds=3_600)), 10) == list(range(10, 20))
     assert sorted(collect(topic.follow(Back(records=6)), 4)) == [3, 17, 18, 19]
+    assert collect(topic.follow(Back(offset=10)), 2) == [18, 19]
     assert len(collect(topic.follow(), 13)) == 13
+
+
+def test_each_turn_is_told_also_where_nothing_comes_or_is_there_and_may_end_it(
+    topic: Topic,
+) -> None:
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    follower = topic.follow(each_turn=turn)
+    assert eventually(lambda: turns >= 1), "without its topic"
+    topic.make()
+    assert eventually(lambda: follower.caught_up)
+    before = turns
+    assert eventually(lambda: turns >= before + 3), "with nothing in it"
+    assert follower.waiting == 0
+    topic.write(1)
+    assert eventually(lambda: follower.waiting == 1)
+    follower.leave()
+    follower.close()
+    after = turns
+    topic.write(2)
+    assert collect(follower, 1) == [1]
+    assert turns == after
 
 
 def test_partitions_that_are_added_are_followed_from_their_beginning(
