@@ -6,7 +6,6 @@ once and prints the CPU time of its whole process for each call, in microseconds
 
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -16,11 +15,12 @@ import uvloop
 
 from broker.bench.deployment import PROVIDER, made_deployment
 from broker.bench.failing import MeasurementFailedError
+from broker.bench.own_process import measured_apart
 from broker.bench.pace import Pace
 from broker.bench.prompts import bench_work
 from broker.bench.site import Site
 from broker.settings import load_settings
-from broker.supervisor.parent_death import PARENT_VARIABLE, follow_parent
+from broker.supervisor.parent_death import follow_parent
 from broker.telemetry.collecting import collect_less
 from workers.calling import ProviderClient
 from workers.parts import build_client
@@ -32,17 +32,9 @@ _WARM_S: Final = 0.5
 async def adapter_cpu_per_call(site: Site, pace: Pace, run: int) -> float:
     """Microseconds of CPU for each whole chat call; raises MeasurementFailedError."""
     deployment = await made_deployment(site, f"called{run}")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "broker.bench.adapter_cpu", str(deployment.config)),
-        str(pace.steady_s / 3),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+    found = await measured_apart(
+        "adapter_cpu", deployment.config, pace.steady_s / 3, doing="Calling the stand-in"
     )
-    told, _ = await process.communicate()
-    if process.returncode:
-        raise MeasurementFailedError(f"Calling the stand-in ended with {process.returncode}.")
-    found = json.loads(told)
     site.say(f"  run {run}: {found['us']:.0f} us for each of {found['calls']:,} calls")
     return float(found["us"])
 

@@ -30,6 +30,22 @@ def worker_name(provider: str = PROVIDER, slot: int = 0) -> str:
     return f"{WORKER}-{provider}-{slot}"
 
 
+def bounded_cloud(
+    slots: int, first_token_s: float, per_token_s: float, *, spread: float = 0.0
+) -> dict[str, Any]:
+    """A simulated cloud with so many slots, whose calls take times that do not hang on the input.
+
+    With `spread` 0 they are the same for all answers of a length.
+    """
+    return {
+        "slots": slots,
+        "first_token_s": first_token_s,
+        "per_input_token_s": 0.0,
+        "per_token_s": per_token_s,
+        "spread": spread,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One topic prefix with its topics and settings. Nothing runs in it by itself."""

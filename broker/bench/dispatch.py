@@ -5,9 +5,7 @@ of 10 tenants and one of 100,000, and then dispatches by turns at both: a job co
 asked of the quotas, and ends. It prints the CPU time of each, in microseconds.
 """
 
-import asyncio
 import json
-import os
 import random
 import statistics
 import sys
@@ -18,12 +16,13 @@ from itertools import count
 from typing import Final
 
 from broker.bench.failing import MeasurementFailedError
+from broker.bench.own_process import measured_apart
 from broker.bench.pace import Pace
 from broker.bench.prompts import bench_work
 from broker.bench.site import Site
 from broker.core.slots import SlotRules
 from broker.settings.providers import ProviderSettings
-from broker.supervisor.parent_death import PARENT_VARIABLE, follow_parent
+from broker.supervisor.parent_death import follow_parent
 from broker.telemetry.collecting import collect_less
 from workers.dispatch import Dispatcher
 from workers.job import Job, Place
@@ -41,16 +40,7 @@ _WEIGHTS: Final = (50, 2_000)
 
 async def dispatch_costs(site: Site, pace: Pace, run: int) -> tuple[float, float]:
     """Microseconds of CPU for each dispatch among few tenants, and among many."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "broker.bench.dispatch", str(pace.dispatches)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
-    )
-    told, _ = await process.communicate()
-    if process.returncode:
-        raise MeasurementFailedError(f"Dispatching ended with {process.returncode}.")
-    few, many = json.loads(told)
+    few, many = await measured_apart("dispatch", pace.dispatches, doing="Dispatching")
     site.say(f"  run {run}: {few:.1f} us among {FEW} tenants, {many:.1f} us among {MANY:,}")
     return few, many
 

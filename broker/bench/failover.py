@@ -8,6 +8,7 @@ from broker.bench.deployment import (
     CLASSIFIER,
     SIMULATOR,
     Deployment,
+    bounded_cloud,
     made_deployment,
     worker_name,
 )
@@ -93,14 +94,7 @@ async def _answered(simulator: RemoteSimulator) -> int:
 
 
 async def _deployment(site: Site, run: int) -> Deployment:
-    per_token = SERVICE_S / 2 / (TOKENS - 1)
-    cloud: dict[str, Any] = {
-        "slots": SLOTS,
-        "first_token_s": SERVICE_S / 2,
-        "per_input_token_s": 0.0,
-        "per_token_s": per_token,
-        "spread": 0.0,
-    }
+    cloud = bounded_cloud(SLOTS, SERVICE_S / 2, SERVICE_S / 2 / (TOKENS - 1))
     provider: dict[str, Any] = {"models": {"bench-chat": "stand-in"}, "max_in_flight": SLOTS}
     return await made_deployment(
         site,

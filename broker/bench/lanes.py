@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from broker.bench.deployment import (
     CLASSIFIER,
@@ -10,6 +10,7 @@ from broker.bench.deployment import (
     SIMULATOR,
     WORKER,
     Deployment,
+    bounded_cloud,
     made_deployment,
 )
 from broker.bench.failing import MeasurementFailedError
@@ -66,13 +67,7 @@ def mixed(first: Load, second: Load) -> Mixed:
 
 async def lanes_deployment(site: Site) -> Deployment:
     """The simulator with bounded slots and fixed times, and a worker with as many."""
-    cloud: dict[str, Any] = {
-        "slots": SLOTS,
-        "first_token_s": FIRST_S,
-        "per_input_token_s": 0.0,
-        "per_token_s": PER_TOKEN_S,
-        "spread": 0.0,
-    }
+    cloud = bounded_cloud(SLOTS, FIRST_S, PER_TOKEN_S)
     return await made_deployment(
         site,
         "lanes",

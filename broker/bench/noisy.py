@@ -1,7 +1,7 @@
 """What a tenant that floods costs the others, through Kafka, classifier, worker and simulator."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -11,6 +11,7 @@ from broker.bench.deployment import (
     SIMULATOR,
     WORKER,
     Deployment,
+    bounded_cloud,
     made_deployment,
 )
 from broker.bench.failing import MeasurementFailedError
@@ -40,14 +41,8 @@ _SETTLED_S: Final = 2.5
 
 async def noisy_deployment(site: Site) -> Deployment:
     """The simulator with bounded slots, and a worker with as many."""
-    cloud: dict[str, Any] = {
-        "slots": SLOTS,
-        "first_token_s": _FIRST_S,
-        "per_input_token_s": 0.0,
-        "per_token_s": per_token_s(),
-        # Were all calls as long as each other, their ends would come in bunches.
-        "spread": 0.1,
-    }
+    # Were all calls as long as each other, their ends would come in bunches.
+    cloud = bounded_cloud(SLOTS, _FIRST_S, per_token_s(), spread=0.1)
     return await made_deployment(
         site,
         "noisy",

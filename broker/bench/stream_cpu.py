@@ -7,7 +7,6 @@ its whole process for each chunk, in microseconds. Reading the bytes from a sock
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,13 +17,14 @@ import uvloop
 
 from broker.bench.deployment import PROVIDER, Deployment
 from broker.bench.failing import MeasurementFailedError
+from broker.bench.own_process import measured_apart
 from broker.bench.prompts import bench_work
 from broker.bench.stand_in import stream_events
 from broker.log.chunk_publisher import ChunkPublisher
 from broker.log.clients import producer_config
 from broker.log.topic_names import TopicNames
 from broker.settings import Settings, load_settings
-from broker.supervisor.parent_death import PARENT_VARIABLE, follow_parent
+from broker.supervisor.parent_death import follow_parent
 from broker.telemetry.metrics import WorkerMetrics
 from workers.providers.registry import adapter_for
 from workers.streaming import Streams
@@ -43,16 +43,10 @@ _FLUSH_S: Final = 10.0
 
 async def stream_cpu(deployment: Deployment, seconds: float) -> float:
     """Microseconds of CPU for each chunk; raises MeasurementFailedError."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "broker.bench.stream_cpu", str(deployment.config), str(seconds)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+    told = await measured_apart(
+        "stream_cpu", deployment.config, seconds, doing="Publishing streams"
     )
-    told, _ = await process.communicate()
-    if process.returncode:
-        raise MeasurementFailedError(f"Publishing streams ended with {process.returncode}.")
-    return float(json.loads(told)["us"])
+    return float(told["us"])
 
 
 class _Fed:
