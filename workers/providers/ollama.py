@@ -27,9 +27,8 @@ from workers.providers.dialect import (
 from workers.providers.lacking import only_known_forms, refuse_what_it_lacks
 from workers.providers.ollama_messages import ollama_messages
 from workers.providers.ollama_stream import LineAssembler
-from workers.providers.openai_errors import error_in
+from workers.providers.openai_errors import error_of
 from workers.providers.openai_media import embeddings_of
-from workers.providers.rate_headers import retry_after
 
 OLLAMA: Final[RetryTable] = COMMON.with_rows(
     by_code={"unsupported_operation": Verdict(Action.MOVE)}
@@ -131,11 +130,7 @@ class Ollama:
 
     def error(self, reply: Reply) -> ErrorReply:
         """An error is a sentence and a status; some sentences say what a code would."""
-        try:
-            data = orjson.loads(reply.body)
-        except orjson.JSONDecodeError:
-            data = None
-        error = error_in(data, reply.status, retry_after(reply.headers))
+        error = error_of(reply)
         said = error.message.lower()
         if "maximum pending requests exceeded" in said:
             error.code = CONCURRENCY_LIMIT

@@ -23,14 +23,14 @@ from workers.providers.dialect import (
     Reply,
 )
 from workers.providers.lacking import only_known_forms, refuse_what_it_lacks
-from workers.providers.openai_errors import OPENAI, error_in
+from workers.providers.openai_errors import OPENAI, error_in, error_of
 from workers.providers.openai_media import embeddings_of, pictures_of
 from workers.providers.openai_reply import answer_of
 from workers.providers.openai_responses import responses_body
 from workers.providers.openai_responses_reply import answer_of_response
 from workers.providers.openai_responses_stream import ResponseAssembler
 from workers.providers.openai_stream import ChatAssembler
-from workers.providers.rate_headers import limits_of, retry_after, should_retry
+from workers.providers.rate_headers import limits_of, should_retry
 
 PATHS: Final[Mapping[str, str]] = {
     "chat": "/chat/completions",
@@ -159,11 +159,7 @@ class OpenAI:
 
     def error(self, reply: Reply) -> ErrorReply:
         """Read an error in whatever form it came."""
-        try:
-            data = orjson.loads(reply.body)
-        except orjson.JSONDecodeError:
-            data = None
-        error = error_in(data, reply.status, retry_after(reply.headers))
+        error = error_of(reply)
         error.should_retry = should_retry(reply.headers)
         return error
 

@@ -7,8 +7,11 @@ response_error.py`; llama.cpp's server for `exceed_context_size_error`.
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
+
 from broker.core.retries import COMMON, Action, RetryTable, Verdict
-from workers.providers.dialect import ErrorReply
+from workers.providers.dialect import ErrorReply, Reply
+from workers.providers.rate_headers import retry_after
 
 _SPENT: Final = Verdict(Action.MOVE, unhealthy=True, spent=True)
 _RATE: Final = Verdict(Action.RETRY, in_place=3)
@@ -84,6 +87,15 @@ OPENAI: Final[RetryTable] = COMMON.with_rows(
 """By the codes of OpenAI's own errors, before HTTP's statuses."""
 
 _ERRORS: Final = range(400, 600)
+
+
+def error_of(reply: Reply) -> ErrorReply:
+    """The error of a reply whose status is no success, whatever its body is."""
+    try:
+        data = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        data = None
+    return error_in(data, reply.status, retry_after(reply.headers))
 
 
 def error_in(data: Any, status: int, retry_after_s: float | None = None) -> ErrorReply:
