@@ -25,14 +25,16 @@ PER_RUN: Final = 40
 def test_many_files_good_and_bad_with_kills_between(
     kafka: Running, prefix: str, tmp_path: Path
 ) -> None:
-    with rewriting(kafka, prefix, tmp_path, OF_CALLS, rate=40.0) as there:
-        rig, chance = there.rig, Random(SEED)
+    chance = Random(SEED)
+    with rewriting(kafka, prefix, tmp_path, good_file(chance, PER_RUN), rate=40.0) as there:
+        rig = there.rig
         rig.deployment.wait_ready(rig.deployment.add_classifier(1))
         for run in range(1, RUNS + 1):
             rig.trial(lambda run=run: muddled(there, chance, run * PER_RUN))  # type: ignore[misc]  # called at once
         rig.expect_exactly_once()
         limit, acme = RUNS * PER_RUN, there.ends("acme")
-        assert set(acme) == {"succeeded", "budget_exhausted"}
+        # `rate_limited`: the budget that is left is another classifier's, and is lent in a moment.
+        assert set(acme) <= {"succeeded", "budget_exhausted", "rate_limited"}
         assert 0.95 * limit <= acme["succeeded"] <= 1.02 * limit + 1
         assert set(there.ends("bank")) == set(there.ends("free")) == {"succeeded"}
         taken, wrong = (
@@ -45,7 +47,7 @@ def test_many_files_good_and_bad_with_kills_between(
 def muddled(there: Rewriting, chance: Random, limit: int) -> None:
     """Files of all kinds, and at last a good one with this limit, around a kill."""
     for _ in range(chance.randint(2, 5)):
-        good = good_file(chance, limit - chance.randint(0, PER_RUN))
+        good = good_file(chance, limit - chance.randrange(PER_RUN))
         act = chance.choice(("good", "wrong", "empty", "gone", "half", "in place"))
         if act == "good":
             there.becomes(good)
