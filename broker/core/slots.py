@@ -46,14 +46,16 @@ class SlotRules:
 
 
 def least_slots(rules: SlotRules, lane: Lane) -> int:
-    """Slots that a lane in which enough waits holds whatever waits in the others; at least one.
+    """Slots that a lane in which enough waits holds whatever waits in the others.
 
-    Not before the calls of other lanes that run beyond their own share have ended.
+    Not before the calls of other lanes that run beyond their own share have ended; batch only while
+    something of it presses. Where it is 0, there are too few open slots for one each: then they
+    take turns, and a lane has a slot after one start of each other lane at the most.
     """
-    opened = rules.total - rules.kept_for_light
     points = dict(_WITH_BATCH)
     kept = rules.kept_for_light if lane == "light" else 0
-    return kept + max(1, opened * points[lane] // sum(points.values()))
+    opened = rules.total - rules.kept_for_light
+    return kept + opened * points[lane] // sum(points.values())
 
 
 class SlotSharing:

@@ -10,10 +10,12 @@ presses goes before other batch items, by deadline inside its tenant.
 
 How long a heavy item waits is bounded, whatever floods the other lanes or its own. Heavy calls
 hold `least_slots(rules, "heavy")` slots as soon as those calls of other lanes that run too many
-have ended: within the longest call. Then it is its turn inside the lane after what stands before
-it there: of each other tenant no more than `share / own share * weight` and one item more, of its
-own tenant what `broker.core.fairness` lets go first. That weight, over the speed of those slots, is
-the bound; how long the oldest of each lane has waited is `oldest_wait`.
+have ended: within the longest call. (With five open slots or fewer that may be none: then lanes
+take turns, and before each heavy start stands one call of each other lane at the most.) Then it is
+its turn inside the lane after what stands before it there: of each other tenant no more than
+`share / own share * weight` and one item more, of its own tenant what `broker.core.fairness` lets
+go first. That weight, over the speed of those slots, is the bound; how long the oldest of each lane
+has waited is `oldest_wait`.
 """
 
 from collections.abc import Callable, Iterator, Mapping

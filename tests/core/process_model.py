@@ -1,41 +1,25 @@
-"""A classifier and a worker over the model broker, made of the real pure parts.
+"""A process of a group over the model broker: what it reads, commits, loses and recovers.
 
-What the edges have to do around those parts is written out here in the smallest form: this is the
-protocol whose histories `test_histories.py` checks.
+What the edges have to do around the pure parts is written out here in the smallest form: this is
+the protocol whose histories are checked. What is done with a record is a role's: the smallest ones
+are in `plain_roles`, those of the real parts in `site_classifier` and `site_worker`.
 """
 
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from broker.core.cancels import Cancels
-from broker.core.dedupe import DedupeWindow, Kind, home_partition
 from broker.core.offsets import PartitionProgress
-from broker.core.slots import SlotRules
-from broker.core.waiting import WaitingRoom
 from tests.core.kafka_model import Broker, FencedError, Place, State, UnstableError
-from tests.core.worker_room import Polled, RoomModel
-
-PROMPTS = [("prompts", 0), ("prompts", 1)]
-WORK = [("work", 0), ("work", 1), ("work", 2)]
-COMPLETIONS = [("completions", 0)]
-MOST_MOVES = 2
-
-
-class Value(NamedTuple):
-    identity: str | None
-    moves: int = 0
-    cancelled: bool = False
-    """How a completion ended."""
 
 
 class Unit(NamedTuple):
     place: Place
     offset: int
     epoch: int
-    outputs: tuple[tuple[Place, Value], ...]
+    outputs: tuple[tuple[Place, Any], ...]
 
 
 @dataclass
@@ -43,11 +27,7 @@ class Parts:
     """The pure parts under test; sabotaged ones show that the histories notice."""
 
     progress: Callable[[int], PartitionProgress] = PartitionProgress
-    window: Callable[[float, int], DedupeWindow] = DedupeWindow
-    room: Callable[[SlotRules], WaitingRoom[Polled]] = WaitingRoom
     checks_epochs: bool = True
-    shows_done_to_the_window: bool = True
-    ends_cancelled_once: bool = True
 
 
 @dataclass
@@ -55,7 +35,6 @@ class Assigned:
     epoch: int
     progress: PartitionProgress
     position: int
-    window: DedupeWindow
 
 
 @dataclass
@@ -67,10 +46,6 @@ class Process:
     name: str
     drawn: random.Random
     parts: Parts
-    asked: list[str] = field(default_factory=list)
-    """Cancels in the order in which they were written: the control topic, which all share."""
-    cancels: Cancels = field(default_factory=Cancels)
-    heard: int = 0
     generation: int = 0
     waiting: set[Place] = field(default_factory=set)
     assigned: dict[Place, Assigned] = field(default_factory=dict)
@@ -82,7 +57,35 @@ class Process:
 
     def __post_init__(self) -> None:
         self.broker.init(self.name)
-        self.room = RoomModel(self.drawn, self.parts.room)
+
+    def steps(self) -> list[Callable[[], None]]:
+        """What it may do next, each as often as it stands here."""
+        return [self.activate, self.poll, self.poll, self.transact, self.transact]
+
+    def begins(self, place: Place, base: int) -> None:
+        """A partition became ours, to be read from its base on."""
+
+    def took(self, place: Place, offset: int, value: Any, *, is_work: bool) -> None:
+        """A record was read; it is work unless it is done already."""
+        raise NotImplementedError
+
+    def forgets(self, is_gone: Callable[[Place], bool]) -> None:
+        """What was read of these partitions is another's, or is read again."""
+
+    def produce(self, place: Place, value: Any) -> None:
+        """Write one record in the open transaction."""
+        self.broker.produce(self.name, place, value)
+
+    def take_units(self) -> list[Unit]:
+        """Those of a next transaction, out of the pending ones: any, in any order."""
+        self.drawn.shuffle(self.pending)
+        count = self.drawn.randint(1, len(self.pending))
+        taken, self.pending = self.pending[:count], self.pending[count:]
+        return taken
+
+    def step(self) -> None:
+        """Do one thing of those that a process does."""
+        self.drawn.choice(self.steps())()
 
     def assign(self, places: set[Place], generation: int, *, lost: bool) -> None:
         """A rebalance: keep what stays ours; what is gone is committed first, or lost."""
@@ -91,35 +94,9 @@ class Process:
             self.finish_transaction()
         for place in gone:
             del self.assigned[place]
-        self.room.dropped(lambda given: given[0] in gone)
+        self.forgets(gone.__contains__)
         self.waiting = places - set(self.assigned)
         self.generation = generation
-
-    def step(self) -> None:
-        """Do one thing of those that a process does."""
-        steps = [self.activate, self.poll, self.poll, self.transact, self.transact, self.hear]
-        if self.group == "worker":
-            self.room.now += 1
-            steps += [self.room.start, self.answer, self.answer]
-        self.drawn.choice(steps)()
-
-    def hear(self) -> None:
-        """Read on in the control topic; a worker ends what it has of that id."""
-        if self.heard == len(self.asked):
-            return
-        identity = self.asked[self.heard]
-        self.heard += 1
-        self.cancels.note(identity, 0.0)
-        for item in self.room.meant(lambda given: given[3].identity == identity):
-            runs = item in self.room.running
-            self.met["cancelled under way" if runs else "cancelled in its line"] += 1
-            if self.parts.ends_cancelled_once:
-                self.room.take_out(item)
-            self.pending.append(self.cancelled(*item.given))
-
-    @staticmethod
-    def cancelled(place: Place, offset: int, epoch: int, value: Value) -> "Unit":
-        return Unit(place, offset, epoch, ((COMPLETIONS[0], value._replace(cancelled=True)),))
 
     def activate(self) -> None:
         """Begin at the stable committed offset of a partition that became ours."""
@@ -131,16 +108,9 @@ class Process:
             self.epochs += 1
             progress = self.parts.progress(base)
             assert progress.restore(base, metadata).problem is None
-            window = self.parts.window(1e9, 10_000)
-            for offset, value in self.broker.visible(place, base):
-                if self.group == "classifier" and value.identity and self.is_home(place, value):
-                    window.check(value.identity, offset, 0.0)
-            self.assigned[place] = Assigned(self.epochs, progress, base, window)
+            self.begins(place, base)
+            self.assigned[place] = Assigned(self.epochs, progress, base)
             self.waiting.discard(place)
-
-    @staticmethod
-    def is_home(place: Place, value: Value) -> bool:
-        return value.identity is None or home_partition(value.identity, len(PROMPTS)) == place[1]
 
     def poll(self) -> None:
         if not self.assigned:
@@ -151,52 +121,7 @@ class Process:
         if offset is None:
             ours.progress.passed(ours.position)
             return
-        is_work = ours.progress.delivered(offset)
-        if self.group == "worker":
-            if is_work and value.identity and self.cancels.covers(value.identity, 0.0):
-                self.met["cancelled before its call"] += 1
-                self.pending.append(self.cancelled(place, offset, ours.epoch, value))
-            elif is_work:
-                self.room.polled((place, offset, ours.epoch, value))
-            return
-        if is_work or self.parts.shows_done_to_the_window:
-            outputs = self.classify(place, offset, value, ours.window)
-            if is_work:
-                self.pending.append(Unit(place, offset, ours.epoch, outputs))
-
-    def classify(
-        self, place: Place, offset: int, value: Value, window: DedupeWindow
-    ) -> tuple[tuple[Place, Value], ...]:
-        if value.identity is None:
-            given = Value(f"{place[1]}-{offset}")
-            return (self.routed(given),)
-        if not self.is_home(place, value):
-            return ((PROMPTS[home_partition(value.identity, len(PROMPTS))], value),)
-        verdict = window.check(value.identity, offset, 0.0)
-        self.met[verdict.kind.value] += 1
-        if verdict.kind is Kind.DUPLICATE:
-            return ()
-        return (self.routed(value),)
-
-    def routed(self, value: Value) -> tuple[Place, Value]:
-        assert value.identity is not None
-        if self.cancels.covers(value.identity, 0.0):
-            self.met["cancelled before its route"] += 1
-            return COMPLETIONS[0], value._replace(cancelled=True)
-        return self.drawn.choice(WORK), value
-
-    def answer(self) -> None:
-        """A provider call ends; calls end in any order, and some are tried again."""
-        ended = self.room.ended()
-        if ended is None:
-            return
-        place, offset, epoch, value = ended
-        if value.moves < MOST_MOVES and self.drawn.random() < 0.2:
-            moved = value._replace(moves=value.moves + 1)
-            output = (self.drawn.choice(WORK), moved)
-        else:
-            output = (COMPLETIONS[0], value)
-        self.pending.append(Unit(place, offset, epoch, (output,)))
+        self.took(place, offset, value, is_work=ours.progress.delivered(offset))
 
     def is_ours(self, unit: Unit) -> bool:
         ours = self.assigned.get(unit.place)
@@ -212,13 +137,11 @@ class Process:
             self.pending = [unit for unit in self.pending if self.is_ours(unit)]
             if not self.pending:
                 return
-            self.drawn.shuffle(self.pending)
-            count = self.drawn.randint(1, len(self.pending))
-            self.sending, self.pending = self.pending[:count], self.pending[count:]
+            self.sending = self.take_units()
             self.broker.begin(self.name)
             for unit in self.sending:
                 for place, value in unit.outputs:
-                    self.broker.produce(self.name, place, value)
+                    self.produce(place, value)
 
     def send_offsets(self) -> None:
         if not all(self.is_ours(unit) for unit in self.sending):
@@ -254,7 +177,7 @@ class Process:
 
     def abort(self) -> None:
         self.broker.end(self.name, State.ABORTED)
-        self.pending += self.sending
+        self.pending = [*self.sending, *self.pending]
         self.sending, self.offsets_sent = [], False
 
     def confirm(self, units: list[Unit]) -> None:
@@ -270,6 +193,7 @@ class Process:
         if self.drawn.random() < 0.3:
             self.rewind()
             return
+        again: list[Unit] = []
         for unit in sent:
             if not self.is_ours(unit):
                 continue
@@ -280,7 +204,8 @@ class Process:
                 self.assigned[unit.place].progress.done(unit.offset)
             else:
                 self.met["unknown, was not committed"] += 1
-                self.pending.append(unit)
+                again.append(unit)
+        self.pending = [*again, *self.pending]
 
     def rewind(self) -> None:
         """The other way to recover: read everything again from the base, with the same window."""
@@ -289,7 +214,7 @@ class Process:
             base, metadata = self.broker.stable(self.group, place)
             ours.progress.restore(base, metadata)
             ours.epoch, ours.position = self.epochs, base
-        self.room.dropped(lambda given: given[0] in self.assigned)
+        self.forgets(self.assigned.__contains__)
 
     def finish_transaction(self) -> None:
         """Before partitions are given back: what is finished is committed, or not at all."""

@@ -202,6 +202,22 @@ def test_inside_a_tenant_nobody_is_passed_by_what_comes_much_later(
             assert ahead <= min(LONGEST_PASS_S, AGEING_S * max(0, passed.weight - later.weight))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 50_000), st.floats(0, 200)), max_size=40))
+def test_inside_a_tenant_shorter_ones_pass_those_that_came_little_earlier(
+    came: list[tuple[int, float]],
+) -> None:
+    """Shortest first, as far as ageing lets it: by so much as the weights differ."""
+    queue: FairQueue[Item] = FairQueue(equal_shares)
+    for weight, at in came:
+        put(queue, Item("a", weight, at), at)
+    order = [taken(queue) for _ in came]
+    for place, first in enumerate(order):
+        for shorter in order[place + 1 :]:
+            gained = AGEING_S * (first.weight - shorter.weight)
+            assert shorter.arrived_at - first.arrived_at >= gained - 1e-6
+
+
 def test_what_is_urgent_goes_ahead_of_its_own_tenants_only() -> None:
     queue: FairQueue[Item] = FairQueue(equal_shares)
     usual = [put(queue, Item("a", arrived_at=HEAD_START_S - 1), 20) for _ in range(3)]

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from broker.core.lanes import LANES, Lane, LanePlan, LanePlanError, default_ranges, lane_for
 
 PLAN = LanePlan(light_max=2000, heavy_min=8000, partitions=default_ranges(12))
+USUAL = st.sampled_from(["interactive", "standard"])
 
 
 def test_twelve_partitions_make_the_lanes_of_the_architecture() -> None:
@@ -27,12 +28,30 @@ def test_every_partition_has_one_lane_and_every_lane_a_partition(partitions: int
     assert len(plan.partitions["light"]) >= len(plan.partitions["medium"])
 
 
-@given(st.integers(1, 10**9), st.sampled_from(["interactive", "standard"]))
-def test_lanes_follow_weight(weight: int, priority: str) -> None:
-    lane = lane_for(weight, priority, PLAN)
-    assert (lane == "light") == (weight <= 2000)
-    assert (lane == "heavy") == (weight >= 8000)
-    assert lane_for(weight, "batch", PLAN) == "batch"
+bounds = st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)).map(
+    lambda drawn: (drawn[0], drawn[0] + drawn[1])
+)
+
+
+@given(bounds, st.data())
+def test_every_weight_has_one_lane_and_a_heavier_one_never_a_lighter_lane(
+    given: tuple[int, int], data: st.DataObject
+) -> None:
+    light_max, heavy_min = given
+    plan = LanePlan(light_max, heavy_min, PLAN.partitions)
+    at_the_edges = st.sampled_from([light_max, light_max + 1, heavy_min - 1, heavy_min])
+    weights = sorted(data.draw(st.lists(at_the_edges | st.integers(1, 10**9), min_size=1)))
+    lanes = [lane_for(weight, data.draw(USUAL), plan) for weight in weights]
+    for weight, lane in zip(weights, lanes, strict=True):
+        inside = {
+            "light": weight <= light_max,
+            "medium": light_max < weight < heavy_min,
+            "heavy": weight >= heavy_min,
+        }
+        assert [name for name, holds in inside.items() if holds] == [lane]
+        assert plan.partitions[lane], "and the lane has a place"
+        assert lane_for(weight, "batch", plan) == "batch"
+    assert lanes == sorted(lanes, key=LANES.index)
 
 
 @pytest.mark.parametrize("partitions", [0, 3])

@@ -2,7 +2,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.core.lanes import LANES, Lane
@@ -84,6 +84,35 @@ def test_nobody_starves_while_light_ones_flood(total: int) -> None:
         assert slots.free == 0
     assert all(served[lane] for lane in LANES)
     assert served["heavy"] * 40 >= 0.1 * ticks * total * (total > 1)
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 64), st.integers(2, 30), st.integers(0, 2**32))
+def test_batch_has_one_of_so_many_starts_whatever_else_waits(
+    total: int, every: int, seed: int
+) -> None:
+    """In the open slots: of those that only light ones may use it has none."""
+    drawn = random.Random(seed)
+    slots = SlotSharing(SlotRules(total, batch_every=every))
+    running: list[Lane] = []
+    since = 0
+    for _ in range(15 * every):
+        others = drawn.sample(("light", "medium", "heavy"), drawn.randint(1, 3))
+        lane = slots.next_lane({lane: 9 for lane in LANES if lane in (*others, "batch")})
+        if lane is None:
+            drawn.shuffle(running)
+            for _ in range(drawn.randint(1, len(running))):
+                slots.ended(running.pop())
+            continue
+        in_open = lane != "light" or slots.running["light"] >= slots.rules.kept_for_light
+        allowed = max(1, total // every)
+        if lane == "batch":
+            assert since >= every - 1, "it takes nothing that others wait for"
+        elif in_open:
+            assert since < every - 1 or slots.running["batch"] >= allowed
+        slots.started(lane)
+        running.append(lane)
+        since = 0 if lane == "batch" else since + in_open
 
 
 def test_batch_takes_what_others_leave() -> None:
