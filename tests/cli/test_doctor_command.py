@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.cli.examination.finding import examine, ok
 from broker.log.clients import admin_config, producer_config
@@ -57,6 +58,21 @@ def test_a_sound_cluster_without_readers_is_told_apart_from_one_where_prompts_wa
     assert waiting["level"] == "problem"
     assert waiting["text"] == "Nobody reads: 3 records wait."
     assert "weighbridge up" in waiting["mend"]
+
+
+def test_work_of_a_provider_that_was_taken_out_of_the_settings_is_a_problem(
+    settings: Settings,
+) -> None:
+    topic = TopicNames(settings.kafka.prefix).work("former")
+    admin = AdminClient(admin_config(settings))
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    assert "worker former" not in checks(settings)
+    producer = Producer(producer_config(settings))
+    producer.produce(topic, b"{}")
+    assert producer.flush(30) == 0
+    found = checks(settings)["worker former"]
+    assert (found["level"], found["text"]) == ("problem", "Not in the settings: 1 record waits.")
+    assert "weighbridge worker former" in found["mend"]
 
 
 def test_missing_and_spoilt_topics_are_told_with_the_command_that_mends(

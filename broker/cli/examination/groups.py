@@ -24,13 +24,17 @@ def examine_groups(
 ) -> Iterator[Finding]:
     """The classifier's group and each pool's; `topics` is the cluster's metadata by name.
 
-    Nobody there is a warning while nothing waits, and a problem once something does.
+    Nobody there is a warning while nothing waits, and a problem once something does: also at a
+    provider that was taken out of the settings, whose work nobody else may take.
     """
     names, prefix = TopicNames(settings.kafka.prefix), settings.kafka.prefix
-    readers = {classifier_group(prefix): ("classifier", names.prompts)}
-    for provider in settings.providers:
-        readers[worker_group(prefix, provider)] = (f"worker {provider}", names.work(provider))
-    there = {group: pair for group, pair in readers.items() if pair[1] in topics}
+    there: dict[str, tuple[str, str]] = {}
+    if names.prompts in topics:
+        there[classifier_group(prefix)] = ("classifier", names.prompts)
+    for topic in topics:
+        if topic.startswith(names.work("")):
+            provider = topic.removeprefix(names.work(""))
+            there[worker_group(prefix, provider)] = (f"worker {provider}", topic)
     if not there:
         return
     try:
@@ -43,17 +47,26 @@ def examine_groups(
         told = kafka_error(error, doing="asking for the groups", where="the broker")
         yield warning("groups", told.message, "Allow Describe on the groups and topics.")
         return
-    for group, (what, _) in there.items():
-        yield _found(what, members[group], waiting[group])
+    known = {worker_group(prefix, provider) for provider in settings.providers}
+    for group, (what, topic) in there.items():
+        if group in known or topic == names.prompts:
+            yield _found(what, members[group], waiting[group])
+        elif waiting[group]:
+            mend = f"Put it back, and run `weighbridge {what}` until nothing waits there."
+            yield problem(what, f"Not in the settings: {_waits(waiting[group])}.", mend)
 
 
 def _found(what: str, members: int, waiting: int) -> Finding:
-    records = "1 record waits" if waiting == 1 else f"{waiting:,} records wait"
+    records = _waits(waiting)
     if members:
         return ok(what, f"{members} {'member' if members == 1 else 'members'}, {records}")
     if waiting:
         return problem(what, f"Nobody reads: {records}.", _MEND.format(what))
     return warning(what, "Nobody reads; nothing waits.", _MEND.format(what))
+
+
+def _waits(count: int) -> str:
+    return "1 record waits" if count == 1 else f"{count:,} records wait"
 
 
 def _members_soon(client: AdminClient, groups: list[str]) -> dict[str, int]:
