@@ -275,3 +275,21 @@ def test_a_job_that_may_not_start_yet_holds_nothing_until_then() -> None:
     assert dispatcher.next_job() is None
     assert dispatcher.wake(30.0) == [early]
     assert dispatcher.next_job() is early
+
+
+def test_another_share_for_light_counts_for_what_starts_and_outlives_a_resize() -> None:
+    dispatcher = Dispatcher(SlotRules(8, light_share=0.25))
+    for offset in range(20):
+        dispatcher.add(a_job("heavy", offset), 10.0)
+    running = []
+    while (started := dispatcher.next_job()) is not None:
+        running.append(started)
+    assert len(running) == 6
+    dispatcher.keep_for_light(0.5)
+    for one in running[:2]:
+        dispatcher.ended(one)
+    assert dispatcher.next_job() is None, "four heavy ones run"
+    dispatcher.ended(running[2])
+    assert dispatcher.next_job() is not None
+    dispatcher.resize(16)
+    assert [dispatcher.next_job() is not None for _ in range(5)] == [True] * 4 + [False]
