@@ -153,7 +153,7 @@ class Intake:
         if now - self._lagged_at >= _LAG_EVERY_S:
             self._lagged_at = now
             ours = self._assignment
-            self._lag = self._lags.by_lane(consumer, ours.starts, ours.paused, now)
+            self._lag = self._lags.by_lane(consumer, ours.starts, ours.paused)
         self._pause_or_resume()
 
     def _read(self, messages: Sequence[Any]) -> list[Arrival]:

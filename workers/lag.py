@@ -1,6 +1,7 @@
 """How much of our partitions has not been read yet."""
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -8,53 +9,58 @@ from confluent_kafka import KafkaException, TopicPartition
 from broker.core.lanes import LANES, Lane
 
 _WATERMARK_S: Final = 0.25
-_FRESH_S: Final = 2.0
-"""So long the end that the last fetch told serves for a partition that is paused."""
+_ASKING_S: Final = 0.04
+"""No further partition is asked for in a look that has taken so long."""
+_FRESH_S: Final = 0.4
 
 
 class Lag:
     """Records past the consumer's position. For the reading thread, which must not wait for it.
 
-    The cached end of a partition is that of its last fetch. One that has been paused for longer is
-    asked for at the cluster, which may wait behind a fetch that waits for records: so one
-    partition a look, the one whose end is the oldest.
+    The cached end of a partition is that of its last fetch, so one that is paused has to be asked
+    for at the cluster. That is a matter of a millisecond, or of a tenth of a second where it stands
+    behind a fetch that waits for records: those with the oldest end come first, and what does not
+    fit into a look waits for the next ones.
     """
 
-    def __init__(self, topic: str, lane_of: Mapping[int, Lane]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        lane_of: Mapping[int, Lane],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._topic = topic
         self._lane_of = lane_of
+        self._clock = clock
         self._known: dict[int, float] = {}
         self._ends: dict[int, int] = {}
 
     def by_lane(
-        self, consumer: Any, starts: Mapping[int, int], paused: Collection[int], now: float
+        self, consumer: Any, starts: Mapping[int, int], paused: Collection[int]
     ) -> dict[Lane, int]:
         """Records by lane that have not been read; `starts` is where each partition is read from.
 
-        `now` is in seconds of a monotonic clock.
+        Of partitions that have been paused for long it may be some seconds old.
         """
-        lag: dict[Lane, int] = dict.fromkeys(LANES, 0)
-        ours = [TopicPartition(self._topic, partition) for partition in starts]
-        ask = self._oldest(starts, paused, now)
-        for place in consumer.position(ours) if ours else ():
-            partition = place.partition
-            if partition not in paused:
-                self._known[partition] = now
-            end = self._end(consumer, place, asked=partition == ask)
-            # There is no position before the first record has been read.
-            at = place.offset if place.offset >= 0 else starts[partition]
-            lag[self._lane_of[partition]] += max(0, end - at)
-        if ask is not None:
-            self._known[ask] = now
-        return lag
-
-    def _oldest(self, starts: Mapping[int, int], paused: Collection[int], now: float) -> int | None:
         for gone in self._known.keys() - starts.keys():
             del self._known[gone]
             self._ends.pop(gone, None)
-        known = {one: self._known.get(one, -_FRESH_S) for one in starts if one in paused}
-        oldest = min(known, key=known.__getitem__, default=None)
-        return None if oldest is None or now - known[oldest] < _FRESH_S else oldest
+        began = self._clock()
+        ours = [TopicPartition(self._topic, partition) for partition in starts]
+        places = consumer.position(ours) if ours else []
+        places.sort(key=lambda place: self._known.get(place.partition, -_FRESH_S))
+        lag: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        for place in places:
+            partition, now = place.partition, self._clock()
+            old = now - self._known.get(partition, -_FRESH_S) >= _FRESH_S
+            asked = partition in paused and old and now - began < _ASKING_S
+            end = self._end(consumer, place, asked=asked)
+            if asked or partition not in paused:
+                self._known[partition] = now
+            # There is no position before the first record has been read.
+            at = place.offset if place.offset >= 0 else starts[partition]
+            lag[self._lane_of[partition]] += max(0, end - at)
+        return lag
 
     def _end(self, consumer: Any, place: TopicPartition, *, asked: bool) -> int:
         """The newest end that is known; 0 when none is."""
