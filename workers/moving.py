@@ -15,7 +15,8 @@ from workers.job import Job
 class Mover:
     """Chooses among the providers that a job has not been with. Used on the event loop.
 
-    `provider` and `worker` are this one's, as they stand in the reports.
+    `provider` and `worker` are this one's, as they stand in the reports; `reports` gives another
+    mapping whenever one of them has changed.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Mover:
     ) -> None:
         self._terms = terms
         self._reports = reports
+        self._looked_at: Mapping[str, Sequence[ProviderState]] | None = None
         self._view = ProviderView(now)
         self._own = ProviderView(now)
         self._provider = provider
@@ -67,6 +69,9 @@ class Mover:
 
     def _look(self) -> None:
         reports = self._reports()
+        if reports is self._looked_at:
+            return
+        self._looked_at = reports
         self._view.update(reports)
         pool = reports.get(self._provider, ())
         # The pool's other workers see the same and do the same.

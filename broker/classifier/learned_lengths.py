@@ -3,14 +3,16 @@
 from broker.classifier.rules import Rules
 from broker.core.alike import inputs_like
 from broker.core.output_length import Expectation, OutputLengths
-from broker.core.weighing import answers_asked, expected_output, own_maximum
+from broker.core.weighing import answers_asked, expected_answer, expected_output, own_maximum
 from broker.records.prompt import Prompt
 
 
 class LearnedLengths:
     """`broker.classifier.weighing.Lengths` from what was learned."""
 
-    def __init__(self, lengths: OutputLengths, rules: Rules) -> None:
+    def __init__(self, lengths: OutputLengths, rules: Rules, *, worded: bool = True) -> None:
+        """`worded`: it says how it was reached, which takes as long as to find it out."""
+        self._worded = worded
         self._lengths = lengths
         self._given = rules.equivalents
         self._quantile = f"{lengths.quantile:.0%}"
@@ -18,14 +20,14 @@ class LearnedLengths:
     def expected(self, prompt: Prompt, input_tokens: int, now: float) -> tuple[int, str]:
         """Output tokens of all answers together; for chat as learned, for others as known."""
         fields, kind = prompt.fields, prompt.kind
-        prior = expected_output(fields, kind, input_tokens, self._given)
         if kind != "chat":
+            prior = expected_output(fields, kind, input_tokens, self._given)
             return prior, f"as {kind}s are"
         answers, own = answers_asked(fields), own_maximum(fields)
-        found = self._lengths.expected(
-            (prompt.tenant, prompt.model, kind), input_tokens, own, prior // answers, now
-        )
-        words = self._words(prompt, input_tokens, found, own)
+        prior = expected_answer(own, input_tokens, self._given)
+        series = (prompt.tenant, prompt.model, kind)
+        found = self._lengths.expected(series, input_tokens, own, prior, now)
+        words = self._words(prompt, input_tokens, found, own) if self._worded else ""
         if answers == 1:
             return found.tokens, words
         return answers * found.tokens, f"{answers} answers, of which {words}"

@@ -91,10 +91,13 @@ class Weigher:
 
     def weigh(self, prompt: Prompt, now: float) -> Weighed:
         """Weigh one prompt at `now` (unix seconds)."""
-        rules = self._rules
-        content = content_of(prompt.fields, rules.equivalents)
+        content = content_of(prompt.fields, self._rules.equivalents)
         tokens, how = self._count(content.texts)
-        tokens += content.extra_tokens
+        return self.weighed(prompt, tokens + content.extra_tokens, how, now)
+
+    def weighed(self, prompt: Prompt, tokens: int, how: str, now: float) -> Weighed:
+        """Weigh one prompt whose input tokens are counted, all of them."""
+        rules = self._rules
         output_tokens, words = self._lengths.expected(prompt, tokens, now)
         weight = weigh(tokens, output_tokens, rules.output_factor)
         plan = self._thresholds.plan(now)

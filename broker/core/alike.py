@@ -31,4 +31,5 @@ def inputs_like(input_tokens: int) -> tuple[int, int]:
 
 
 def _size(input_tokens: int) -> int:
-    return min(_WHATEVER - 1, int(_PER_OCTAVE * math.log2(max(0, input_tokens) + 1)))
+    size = int(_PER_OCTAVE * math.log2(input_tokens + 1)) if input_tokens > 0 else 0
+    return size if size < _WHATEVER else _WHATEVER - 1

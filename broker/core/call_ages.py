@@ -16,7 +16,7 @@ from itertools import islice
 from math import inf, log
 from typing import Final
 
-from broker.core.call_spread import CallSpread
+from broker.core.call_spread import CallSpread, place_of
 from broker.core.call_window import WAIT_S
 
 SLOWER: Final = 1.15
@@ -46,12 +46,16 @@ _MOST_RATIO: Final = 16.0
 
 @dataclass(slots=True, eq=False)
 class Aged:
-    """A call that is watched. `took` is None while it is under way; times without our own lag."""
+    """A call that is watched. `took` is None while it is under way; times without our own lag.
+
+    `place` is where it then stands in the spread, were calls `SLOWER`.
+    """
 
     sent: float
     should: float
     took: float | None = None
     gone: bool = False
+    place: int = 0
 
 
 @dataclass(slots=True)
@@ -146,9 +150,10 @@ class CallAges:
 
     def ended(self, call: Aged, now: float, *, learn: bool) -> None:
         """It was answered whole; `learn`: calls that wait for nothing take as long."""
-        call.took = self._clock(now) - call.sent
+        took = call.took = self._clock(now) - call.sent
+        call.place = place_of(took / (call.should * SLOWER))
         if learn and not call.gone:
-            self._spread.learn(call.took / call.should, now + _FIRST * self._usual_s)
+            self._spread.learn(took / call.should, now + _FIRST * self._usual_s)
 
     def due(self, now: float, due: float) -> None:
         """This process means to be here again at `due`; what comes later finds it late."""
@@ -191,20 +196,20 @@ class CallAges:
         if self.waiting is not None and self.waiting.drained:
             return None
         self._look_at = now + LOOK_S
-        due = self._spread.should_have_ended
+        hazards = self._spread.hazards
         lately = now - self._lately < _LATELY * self._usual_s
         most, reach = self._sure * (2 if lately else 1), 0
         expected, ended = 0.0, 0
         for number, call in enumerate(reversed(self._latest), 1):
             if call.gone:
                 continue
-            age = call.took
-            if age is None:
-                age = clock - call.sent
+            if call.took is None:
+                expected += hazards[place_of((clock - call.sent) / (call.should * SLOWER))]
             else:
                 ended += 1
-            expected += due(age / (call.should * SLOWER))
-            if ended < _FEWER * expected:
+                expected += hazards[call.place]
+            # No more than `expected` can be said of them.
+            if expected > most and ended < _FEWER * expected:
                 sure = expected - ended + (ended * log(ended / expected) if ended else 0.0)
                 if sure > most:
                     most, reach = sure, number

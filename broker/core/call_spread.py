@@ -1,5 +1,6 @@
 """How far calls' times are spread, over what they should take: how many should have ended. Pure."""
 
+from collections.abc import Sequence
 from math import floor, log, log2
 from typing import Final
 
@@ -33,7 +34,7 @@ class CallSpread:
         """A call took this much of its time; the slow ones of the first end by `first_until`."""
         if not self._total:
             self.known_at = first_until
-        self._counts[_bin(ratio)] += 1
+        self._counts[place_of(ratio)] += 1
         self._total += 1
         self._hazards = []
         if self._total >= _FORGET_AT:
@@ -42,16 +43,25 @@ class CallSpread:
 
     def should_have_ended(self, ratio: float) -> float:
         """The cumulative hazard of a call of this age, over its expected time."""
+        return self.hazards[place_of(ratio)]
+
+    @property
+    def hazards(self) -> Sequence[float]:
+        """What `should_have_ended` says by `place_of` a ratio, until something is learned."""
         hazards = self._hazards
         if not hazards:
-            left = self._total + 1
+            first = left = self._total + 1
+            hazard = 0.0
             for count in self._counts:
-                hazards.append(min(log((self._total + 1) / left), _MOST_OF_ONE))
-                left -= count
-        return hazards[_bin(ratio)]
+                hazards.append(hazard)
+                if count:
+                    left -= count
+                    hazard = min(log(first / left), _MOST_OF_ONE)
+        return hazards
 
 
-def _bin(ratio: float) -> int:
+def place_of(ratio: float) -> int:
+    """Where an age over its expected time stands in the histogram."""
     if ratio <= _SHORTEST:
         return 0
     return min(floor(log2(ratio) * _PER_OCTAVE) + _MIDDLE, _BINS - 1)

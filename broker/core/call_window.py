@@ -130,7 +130,25 @@ class CallWindow:
 class Latest:
     """The latest calls that began under a limit no higher than now."""
 
-    calls: deque[Ended] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    calls: deque[Ended] = field(default_factory=deque)
+    _waited: float = 0.0
+    _expected: float = 0.0
+
+    def ended(self, call: Ended) -> None:
+        """One more was answered."""
+        calls = self.calls
+        calls.append(call)
+        self._waited += call.seconds - call.expected
+        self._expected += call.expected
+        if len(calls) > _LATEST:
+            first = calls.popleft()
+            self._waited -= first.seconds - first.expected
+            self._expected -= first.expected
+
+    def forget(self) -> None:
+        """Those so far began under another limit."""
+        self.calls.clear()
+        self._waited = self._expected = 0.0
 
     @property
     def usual_s(self) -> float:
@@ -142,9 +160,7 @@ class Latest:
         """Whether they alone say that there are too many."""
         if len(self.calls) < _LATEST:
             return False
-        expected = sum(call.expected for call in self.calls)
-        waited = sum(call.seconds for call in self.calls) - expected
-        return waited > PLAIN * expected and waited > WAIT_S * _LATEST
+        return self._waited > PLAIN * self._expected and self._waited > WAIT_S * _LATEST
 
 
 class Throughput:

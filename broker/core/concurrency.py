@@ -153,9 +153,9 @@ class ConcurrencyLimit:
         since = max(phases.changed_in, phases.steady_from)
         if self._latest_from != since:
             self._latest_from = since
-            latest.calls.clear()
+            latest.forget()
         if begun.window >= since:
-            latest.calls.append(call)
+            latest.ended(call)
         if begun.window != phases.number:
             return
         window = phases.window

@@ -30,7 +30,8 @@ _FIRSTS: Final[list[int]] = [
 
 def bucket_of(tokens: float) -> int:
     """The bucket of an answer of so many tokens."""
-    return min(_LAST, int(_PER_OCTAVE * math.log2(tokens))) if tokens > 1 else 0
+    bucket = int(_PER_OCTAVE * math.log2(tokens)) if tokens > 1 else 0
+    return min(_LAST, bucket)
 
 
 def tokens_at(bucket: int, share: float) -> int:

@@ -30,16 +30,16 @@ class Prices:
             return self.long.cost(usage)
         fresh = (usage.input_tokens or 0) - usage.cached_input_tokens
         cached = self.input if self.cached_input is None else self.cached_input
-        parts = (
-            (max(0, fresh), self.input),
-            (usage.cached_input_tokens, cached),
-            (usage.output_tokens or 0, self.output),
-        )
         total = 0.0
-        for tokens, price in parts:
-            if tokens and price is None:
-                return None
-            total += tokens * (price or 0.0) / 1e6
+        for tokens, price in (
+            (fresh, self.input),
+            (usage.cached_input_tokens, cached),
+            (usage.output_tokens, self.output),
+        ):
+            if tokens and tokens > 0:
+                if price is None:
+                    return None
+                total += tokens * price / 1e6
         if usage.images:
             # A picture is paid for by its tokens where the provider prices those.
             if self.image is None and not (self.output and usage.output_tokens):

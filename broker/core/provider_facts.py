@@ -18,6 +18,7 @@ _UNSEEN_SLOTS: Final = 32
 RAMP_S: Final = 15.0
 """So long after its breaker closed a provider gets less than it could do."""
 _RAMP_FROM: Final = 0.1
+_KEEP_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Facts:
     age_s: float | None = None
     calls: Mapping[str, tuple[float, float]] | None = None
     late: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+
+    def holds_at(self, now: float) -> bool:
+        """Whether it need not be made anew: nothing has changed, or it was made just now."""
+        made_at = self.made_at
+        return made_at <= now < self.holds_until or 0 <= now - made_at <= _KEEP_S
 
 
 def facts_of(

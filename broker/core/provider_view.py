@@ -6,7 +6,7 @@ taken to be slow at first, so that it gets its work little by little.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from operator import is_
 
 from broker.core.candidates import Candidate, Standing
 from broker.core.lane_wait import PLACE, lane_wait
@@ -16,8 +16,6 @@ from broker.core.provider_facts import Facts, facts_of
 from broker.records.providers import ProviderState
 
 __all__ = ["Candidate", "OwnDecisions", "ProviderView", "Standing"]
-
-_KEEP_S: Final = 0.05
 
 
 class ProviderView:
@@ -50,7 +48,7 @@ class ProviderView:
         """Take the latest report of every worker, by provider. Cheap when nothing has changed."""
         for provider, states in reports.items():
             before = self._reports.get(provider)
-            if states is not before and (before is None or tuple(before) != tuple(states)):
+            if states is not before and not _same(before, states):
                 self._reports[provider] = tuple(states)
                 self._known.pop(provider, None)
 
@@ -72,10 +70,7 @@ class ProviderView:
         scale = 1.0 / self.share if 0.0 < self.share < 1.0 else 1.0
         for provider in providers:
             known = self._known.get(provider)
-            if known is None or not (
-                0 <= now - known[0].made_at <= _KEEP_S
-                or known[0].made_at <= now < known[0].holds_until
-            ):
+            if known is None or not known[0].holds_at(now):
                 facts = facts_of(
                     self._reports.get(provider, ()),
                     now=now,
@@ -85,7 +80,9 @@ class ProviderView:
                 known = (facts, *self._own.by_lane(provider, facts.since))
                 self._known[provider] = known
                 self._made.pop(provider, None)
-            made = self._made.setdefault(provider, {})
+            made = self._made.get(provider)
+            if made is None:
+                made = self._made[provider] = {}
             one = made.get(lane)
             if one is None:
                 facts, sent, count = known
@@ -94,6 +91,13 @@ class ProviderView:
                 one = made[lane] = _candidate(provider, facts, sent, count, lane)
             found.append(one)
         return tuple(found)
+
+
+def _same(before: Sequence[ProviderState] | None, states: Sequence[ProviderState]) -> bool:
+    """Whether these are the same reports; each is one object for as long as it is the latest."""
+    if before is None or len(before) != len(states):
+        return False
+    return all(map(is_, before, states))
 
 
 def _candidate(

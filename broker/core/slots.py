@@ -63,6 +63,7 @@ class SlotSharing:
 
     __slots__ = (
         "_busy",
+        "_kept",
         "_last_start",
         "_others",
         "_rules",
@@ -73,6 +74,7 @@ class SlotSharing:
 
     def __init__(self, rules: SlotRules) -> None:
         self._rules = rules
+        self._kept = rules.kept_for_light
         self._running: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._busy = 0
         self._others = 0  # running that are not light
@@ -103,6 +105,7 @@ class SlotSharing:
     def resize(self, rules: SlotRules) -> None:
         """Other rules from now on; calls that run are left to end."""
         self._rules = rules
+        self._kept = rules.kept_for_light
 
     def next_lane(self, waiting: Mapping[Lane, int], *, batch_presses: bool = False) -> Lane | None:
         """The lane whose next prompt starts now, given how many wait in each, or None.
@@ -110,15 +113,15 @@ class SlotSharing:
         None while anything waits means: no slot is free that the waiting ones may use.
         `batch_presses` says that something of batch has to start because of its deadline.
         """
-        rules, running = self._rules, self._running
+        total, kept_for_light, running = self._rules.total, self._kept, self._running
         light_waits = bool(waiting.get("light"))
         # Others may hold more than their part while a smaller limit is new: light has its own.
-        own = self._busy < rules.total or self._others > rules.total - rules.kept_for_light
-        if light_waits and own and running["light"] < rules.kept_for_light:
+        own = self._busy < total or self._others > total - kept_for_light
+        if light_waits and own and running["light"] < kept_for_light:
             return "light"
-        if self._busy >= rules.total:
+        if self._busy >= total:
             return None
-        if self._others >= rules.total - rules.kept_for_light:
+        if self._others >= total - kept_for_light:
             return "light" if light_waits else None
         if waiting.get("batch") and self._batch_is_due():
             return "batch"
@@ -127,7 +130,7 @@ class SlotSharing:
         for lane, points in _WITH_BATCH if batch_presses else _POINTS:
             if not waiting.get(lane):
                 continue
-            kept = rules.kept_for_light if lane == "light" else 0
+            kept = kept_for_light if lane == "light" else 0
             load = ((running[lane] - kept) / points, self._last_start[lane])
             if best is None or load < least:
                 best, least = lane, load
@@ -141,7 +144,7 @@ class SlotSharing:
             self._others += 1
         if lane == "batch":
             self._since_batch = 0
-        elif lane != "light" or self._running["light"] >= self._rules.kept_for_light:
+        elif lane != "light" or self._running["light"] >= self._kept:
             self._since_batch += 1  # starts in the light share take nothing from batch
         self._running[lane] += 1
         self._busy += 1

@@ -192,9 +192,12 @@ class WaitingRoom(Generic[T]):
 
     def next_change(self) -> float | None:
         """When a rest or a deadline ends next, or an item presses (it may prove to be gone)."""
-        alarms = (self._rests, self._deadlines, self._presses)
-        times = [one.first_at for one in alarms]
-        return min((at for at in times if at is not None), default=None)
+        first: float | None = None
+        for alarms in (self._rests, self._deadlines, self._presses):
+            at = alarms.first_at
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     def remove(self, item: T) -> bool:
         """Take a waiting or resting item out; False when it was neither."""

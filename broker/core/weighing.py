@@ -173,12 +173,12 @@ def _as_json(described: Any) -> str:
 
 def own_maximum(fields: Mapping[str, Any]) -> int | None:
     """The most output tokens the request allows for one answer, or None when it does not say."""
-    limits = [
-        limit
-        for name in _OUTPUT_LIMITS
-        if isinstance(limit := fields.get(name), int) and not isinstance(limit, bool) and limit > 0
-    ]
-    return min(limits, default=None)
+    least: int | None = None
+    for name in _OUTPUT_LIMITS:
+        limit = fields.get(name)
+        if type(limit) is int and limit > 0 and (least is None or limit < least):
+            least = limit
+    return least
 
 
 def answers_asked(fields: Mapping[str, Any]) -> int:
@@ -197,19 +197,23 @@ def expected_output(
     """
     if kind == "embedding":
         return 0
-    count = answers_asked(fields)
     if kind == "image":
+        count = answers_asked(fields)
         quality = fields.get("quality")
         by_quality = given.image_out
         known = quality if isinstance(quality, str) and quality in by_quality else "medium"
         return count * by_quality.get(known, 0)
-    own = own_maximum(fields)
-    if own is not None:
-        return count * min(own, given.output_ceiling)
+    return answers_asked(fields) * expected_answer(own_maximum(fields), input_tokens, given)
+
+
+def expected_answer(own_maximum: int | None, input_tokens: int, given: Equivalents) -> int:
+    """Output tokens to expect of one answer of a chat, as `expected_output` says it."""
+    if own_maximum is not None:
+        return min(own_maximum, given.output_ceiling)
     for up_to, tokens in _CHAT_PRIOR:
         if input_tokens <= up_to:
-            return count * tokens
-    return count * _CHAT_PRIOR_BEYOND
+            return tokens
+    return _CHAT_PRIOR_BEYOND
 
 
 def weigh(input_tokens: int, output_tokens: int, output_factor: float) -> int:

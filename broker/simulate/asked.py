@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from broker.core.weighing import Equivalents, content_of, own_maximum
+from broker.core.weighing import own_maximum
 from broker.records.incoming import Source
 from broker.records.prompt import Prompt
 
@@ -23,8 +23,6 @@ class Asked:
 
     prompt: Prompt
     input_tokens: int
-    extra_tokens: int
-    """Of the input tokens, those that weighing adds by itself for what is not text."""
     output_tokens: int | None = field(repr=False)
     own_maximum: int | None = None
     """The most output tokens that the request allows for one answer, where it says so."""
@@ -35,8 +33,7 @@ def asked_of(prompt: Prompt, input_tokens: int, output_tokens: int | None) -> As
     bare = replace(
         prompt, fields=without_texts(prompt.fields), metadata={}, headers=(), reply_partition=None
     )
-    extra = content_of(bare.fields, _EQUIVALENTS).extra_tokens
-    return Asked(bare, input_tokens, extra, output_tokens, own_maximum(bare.fields))
+    return Asked(bare, input_tokens, output_tokens, own_maximum(bare.fields))
 
 
 def numbered(prompts: Iterable[Asked]) -> tuple[Asked, ...]:
@@ -75,6 +72,3 @@ def _parts(messages: Any) -> list[dict[str, Any]]:
             if isinstance(kind, str) and kind not in {"text", "input_text", "output_text"}:
                 found.append({"type": kind})
     return found
-
-
-_EQUIVALENTS: Final = Equivalents()

@@ -18,27 +18,18 @@ from broker.simulate.reports import Board
 from broker.simulate.tenants import SimulatedTenants
 
 
-class GivenTokens:
-    """Stands in for the vocabulary: the tokens of the next prompt's texts are told before."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-
-    def __call__(self, _texts: object) -> tuple[int, How]:
-        """What was told."""
-        return self.tokens, "counted"
-
-
 class SimulatedClassifier:
     """The only classifier. It hears the workers' reports through `board`."""
 
     def __init__(self, settings: Settings, board: Board, now: float) -> None:
         rules = simulated_rules(settings)
         self._board = board
+        self._seen = board.reports()
         self._view = ProviderView(now)
-        self._tokens = GivenTokens()
         self.learned = Learned(settings, rules, now)
-        self._weigher = Weigher(rules, self._tokens, self.learned.lengths, self.learned.thresholds)
+        self._weigher = Weigher(
+            rules, _counted_before, self.learned.lengths, self.learned.thresholds
+        )
         self._router = Router(rules, self._view)
         self.tenants = SimulatedTenants(settings)
         self._door = self.tenants.door
@@ -46,11 +37,13 @@ class SimulatedClassifier:
     def route(self, asked: Asked, now: float) -> Work | Failure:
         """The work record of one prompt, or how it ends here."""
         prompt = asked.prompt
-        self._tokens.tokens = asked.input_tokens - asked.extra_tokens
-        self._view.update(self._board.reports())
+        reports = self._board.reports()
+        if reports is not self._seen:
+            self._seen = reports
+            self._view.update(reports)
         if prompt.deadline is not None and prompt.deadline <= now:
             return Failure("expired", "deadline_passed", "")
-        weighed = self._weigher.weigh(prompt, now)
+        weighed = self._weigher.weighed(prompt, asked.input_tokens, "counted", now)
         admitted = self._door.admit(prompt, weighed, now)
         if isinstance(admitted, Failure):
             return admitted
@@ -61,6 +54,10 @@ class SimulatedClassifier:
         self._door.routed(prompt, weighed, admitted, now)
         step = RouteStep(chosen.provider, "", now, str(chosen.reason))
         return work_of(prompt, weighed, admitted, step)
+
+
+def _counted_before(texts: object) -> tuple[int, How]:
+    raise AssertionError(f"a replay counts nothing, and was given {type(texts).__name__}")
 
 
 def simulated_rules(settings: Settings) -> Rules:

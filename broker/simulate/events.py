@@ -23,7 +23,7 @@ class Events:
     def at(self, when: float, act: Act, what: Any = None) -> None:
         """Let `act(what)` happen then; a moment that has passed is now."""
         self._number = number = self._number + 1
-        heappush(self._heap, (max(when, self.now), number, act, what))
+        heappush(self._heap, (max(self.now, when), number, act, what))
 
     def stop(self) -> None:
         """Let nothing more happen."""

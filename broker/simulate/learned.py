@@ -54,7 +54,7 @@ class Learned:
         self.lengths: Lengths = PriorLengths(rules)
         if given.learn:
             self._known = OutputLengths(given.quantile, given.half_life_s, given.most_tenants)
-            self.lengths = LearnedLengths(self._known, rules)
+            self.lengths = LearnedLengths(self._known, rules, worded=False)
         self._moving: MovingThresholds | None = None
         self.thresholds: Thresholds = FixedThresholds(rules)
         if settings.lanes.mode == "auto":

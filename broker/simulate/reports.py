@@ -23,7 +23,7 @@ class Board:
 
     def hear(self, state: ProviderState) -> None:
         """It has come through the log."""
-        self._heard[state.provider] = (state,)
+        self._heard = {**self._heard, state.provider: (state,)}
 
     def reports(self) -> Mapping[str, Sequence[ProviderState]]:
         """As routing takes them."""

@@ -11,6 +11,7 @@ COUNT: Final = 8
 _UNPACK: Final = struct.Struct(f"<{COUNT}Q").unpack
 _SCALE: Final = 2.0**-64
 _SMALLEST: Final = 2.0**-53
+_LARGEST: Final = 1.0 - _SMALLEST
 _NORMAL: Final = NormalDist()
 
 
@@ -18,7 +19,10 @@ def draw(*names: object) -> tuple[float, ...]:
     """COUNT independent numbers above 0 and below 1, always the same for the same names."""
     key = "\x1f".join(map(str, names)).encode("utf-8", "surrogatepass")
     words = _UNPACK(hashlib.blake2b(key, digest_size=8 * COUNT).digest())
-    return tuple(min(max(word * _SCALE, _SMALLEST), 1.0 - _SMALLEST) for word in words)
+    numbers = [word * _SCALE for word in words]
+    if min(numbers) >= _SMALLEST and max(numbers) <= _LARGEST:
+        return tuple(numbers)
+    return tuple(min(max(number, _SMALLEST), _LARGEST) for number in numbers)
 
 
 def normal(number: float) -> float:
