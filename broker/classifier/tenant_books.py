@@ -10,23 +10,22 @@ that were open are decided, and what another may still lend of them is void for 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from uuid import uuid4
 
-from broker.classifier.tenant_sums import Counted, restore, side, sums_without
+from broker.classifier.tenant_lending import Lending
+from broker.classifier.tenant_sums import Counted, restore, sums_without
 from broker.core.tenant_account import TenantAccount
 from broker.core.tenant_limits import (
     NO_BOUNDS,
-    PERIODS,
     Amounts,
-    Period,
     Refused,
     TenantLimits,
     TenantTerms,
 )
-from broker.core.tenant_loans import loans_of
-from broker.records.tenants import Lent, Line, Owner, Totals
+from broker.records.tenant_parts import Lent, Owner, Wanted
+from broker.records.tenants import Line, Totals
 
 _AT_ONCE: Final = 500
 """Tenants that are looked at in one turn, so that no prompt waits for it."""
@@ -52,9 +51,7 @@ class TenantBooks:
         self._pending: dict[Place, Charge] = {}
         self._doubtful: set[Place] = set()
         self._name, self._assignments = uuid4().hex[:12], 0
-        self._owners: dict[int, str] = {}
-        self._lending: dict[tuple[str, int], Lent] = {}
-        self._lent = 0
+        self._lending = Lending(partitions, self._account)
         self._active: set[str] = set()
         self._to_sweep: list[str] = []
         self.settled = False
@@ -93,6 +90,7 @@ class TenantBooks:
         account = self._account(tenant)
         found = account.admit(amounts, limits, self.share, now, latest)
         if isinstance(found, Refused):
+            self._active.add(tenant)  # others may lend it something
             return found
         return found, account.roomiest(limits, self._of, found)
 
@@ -117,15 +115,18 @@ class TenantBooks:
         """A line of the ledger."""
         self.position = offset + 1
         if isinstance(line, Owner):
-            self._owners |= dict.fromkeys(line.partitions, line.by)
+            self._lending.claimed(line)
             if not self.settled and line.by == self.claim.by:
                 self._settle()
+            return
+        if isinstance(line, Wanted):
+            self._lending.wants(line)
             return
         self.changed.add(line.tenant)
         self._active.add(line.tenant)
         covered = offset < self._covered.get(line.tenant, 0)
         if isinstance(line, Lent):
-            self._read_lent(line, covered=covered)
+            self._lending.read(line, covered=covered)
             return
         if line.source is not None:
             self._doubtful.discard(line.source)
@@ -136,60 +137,38 @@ class TenantBooks:
         amounts = (line.requests, line.tokens, line.usd)
         self._note(line.tenant, line.partition, line.at, amounts, covered=covered)
 
-    def lend(self, now: float) -> Iterator[Lent]:
-        """What to lend now, to be written; here it counts as given already."""
-        if not self.settled or len(self._owned) in (0, self._of):
+    def lend(self, now: float) -> Iterator[Lent | Wanted]:
+        """What to lend now, and to want, to be written; here it counts as given already."""
+        if not self._lends:
             self._active.clear()
             return
+        self._active |= self._lending.asked
         for tenant in [self._active.pop() for _ in range(min(_AT_ONCE, len(self._active)))]:
             limits = self.terms.limits_of(tenant)
             if limits is None:
+                self._lending.drop(tenant)
                 continue
-            account = self._account(tenant)
-            for loan in list(loans_of(account, limits, self._owned, self._of, now)):
-                self._lent += 1
-                by = self.claim.by
-                line = Lent(tenant, loan.period, now, by, self._lent, loan.moves)
-                self._lending[by, line.number] = line
-                self._apply(line, giving=True)
-                yield line
+            yield from self._lending.of(tenant, limits, self.claim.by, self._owned, now)
+            if self._lending.borrows(tenant, self._owned):
+                self._active.add(tenant)
 
-    def _read_lent(self, line: Lent, *, covered: bool) -> None:
-        """Both sides of a loan, unless it is void or in the totals already."""
-        counted = self._lending.pop((line.by, line.number), None) is not None
-        if counted:
-            # A producer's lines keep their order: what was to come before this one never will.
-            self._forget(lambda key: key[0] == line.by and key[1] < line.number)
-        given = (partition for partition, amounts in line.moves.items() if max(amounts) > 0)
-        void = any(self._owners.get(partition, line.by) != line.by for partition in given)
-        if void or (covered and line.period != "minute"):
-            if counted:
-                self._apply(line, giving=True, factor=-1.0)
-            return
-        if not counted:
-            self._apply(line, giving=True)
-        self._apply(line, giving=False)
+    def answer(self, now: float) -> Iterator[Lent]:
+        """What to lend at once to those that have said that they want some."""
+        for tenant in self._lending.newly_asked(_AT_ONCE // 10) if self._lends else ():
+            limits = self.terms.limits_of(tenant)
+            if limits is not None:
+                yield from self._lending.answer(tenant, limits, self.claim.by, now)
 
-    def _apply(self, line: Lent, *, giving: bool, factor: float = 1.0) -> None:
-        """One side of a loan. A partition may give of one thing and get of another."""
-        account = self._account(line.tenant)
-        period = _PERIODS[line.period]
-        for partition, moved in line.moves.items():
-            amounts = side(moved, giving=giving, factor=factor)
-            if any(amounts):
-                account.note_lent(period, partition, line.at, amounts)
+    @property
+    def _lends(self) -> bool:
+        return self.settled and len(self._owned) not in (0, self._of)
 
     def _settle(self) -> None:
         self.settled = True
         for place in self._doubtful:
             self._undo(place)
         self._doubtful = set()
-        self._forget(lambda key: key[0] != self.claim.by)
-
-    def _forget(self, lost: Callable[[tuple[str, int]], bool]) -> None:
-        """Take off what was to be lent by lines that were never written."""
-        for key in [key for key in self._lending if lost(key)]:
-            self._apply(self._lending.pop(key), giving=True, factor=-1.0)
+        self._lending.settled(self.claim.by)
 
     def take_changed(self) -> list[str]:
         """The tenants whose lines were read since the last time."""
@@ -204,16 +183,13 @@ class TenantBooks:
                 Counted("day", partition, when, amounts),
                 Counted("month", partition, when, amounts),
             )
-        for line in self._lending.values():
-            unmet[line.tenant] += (
-                Counted(_PERIODS[line.period], partition, line.at, side(moved, giving=True))
-                for partition, moved in line.moves.items()
-            )
+        for tenant, counted in self._lending.unmet():
+            unmet[tenant].append(counted)
         for tenant in tenants:
             account = self._accounts.get(tenant)
             if account is not None:
-                days, months = sums_without(account, unmet.get(tenant, ()))
-                yield Totals(tenant, self.position, at, days, months)
+                days, months, lent = sums_without(account, unmet.get(tenant, ()))
+                yield Totals(tenant, self.position, at, days, months, lent)
 
     def sweep(self, now: float) -> None:
         """Let go of what no limit can ask for any more; some accounts each time."""
@@ -252,6 +228,3 @@ class TenantBooks:
         if found is not None:
             tenant, partition, at, (requests, tokens, usd) = found
             self._note(tenant, partition, at, (-requests, -tokens, -usd))
-
-
-_PERIODS: Final[dict[str, Period]] = {period: period for period in PERIODS}

@@ -94,6 +94,8 @@ class TenantKeeping:
                     books.read(*one)
             if len(found) < _BATCH:
                 break
+        for line in books.answer(time.time()):
+            self._ledger.say(line)
         if self._waiting and books.settled:
             self._go_on()
 

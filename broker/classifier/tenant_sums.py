@@ -1,9 +1,10 @@
 """A tenant's sums as the totals carry them: out of its account, and back into one. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from broker.core.tenant_account import Bucket, TenantAccount
+from broker.core.tenant_account import TenantAccount
+from broker.core.tenant_bucket import Bucket
 from broker.core.tenant_limits import (
     Amounts,
     Period,
@@ -30,16 +31,21 @@ class Counted:
     amounts: Amounts
 
 
-def sums_without(account: TenantAccount, unmet: Iterable[Counted]) -> tuple[Sums, Sums]:
-    """The sums of days and of months, without what the ledger has not."""
-    days = {name_of_day(number): _copied(one) for number, one in account.days.items()}
-    months = {name_of_month(number): _copied(one) for number, one in account.months.items()}
+def sums_without(
+    account: TenantAccount, unmet: Iterable[Counted]
+) -> tuple[Sums, Sums, dict[int, Amounts]]:
+    """The sums of days, of months, and what is lent of minutes, without what the ledger has not."""
+    lent = {"": _rounded(account.minute.lent)}
+    days = {name_of_day(number): _rounded(one.by) for number, one in account.days.items()}
+    months = {name_of_month(number): _rounded(one.by) for number, one in account.months.items()}
     for one in unmet:
         if one.period == "day":
             _take_off(days, name_of_day(day_of(one.at)), one)
         elif one.period == "month":
             _take_off(months, name_of_month(month_of(one.at)), one)
-    return days, months
+        else:
+            _take_off(lent, "", one)
+    return days, months, lent[""]
 
 
 def restore(account: TenantAccount, totals: Totals, owned: frozenset[int]) -> None:
@@ -52,6 +58,8 @@ def restore(account: TenantAccount, totals: Totals, owned: frozenset[int]) -> No
         bucket = account.months.setdefault(month_named(name), Bucket())
         for partition, amounts in by.items():
             bucket.note(partition, amounts, own=partition in owned)
+    for partition, amounts in totals.lent.items():
+        account.minute.note_lent(partition, amounts)
 
 
 def side(moved: Amounts, *, giving: bool, factor: float = 1.0) -> Amounts:
@@ -60,10 +68,10 @@ def side(moved: Amounts, *, giving: bool, factor: float = 1.0) -> Amounts:
     return requests, tokens, usd
 
 
-def _copied(bucket: Bucket) -> dict[int, Amounts]:
+def _rounded(by: Mapping[int, Sequence[float]]) -> dict[int, Amounts]:
     return {
         partition: (round(requests, 6), round(tokens, 6), round(usd, 9))
-        for partition, (requests, tokens, usd) in bucket.by.items()
+        for partition, (requests, tokens, usd) in by.items()
     }
 
 

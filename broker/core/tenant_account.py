@@ -8,9 +8,12 @@ other, but for `SLACK`, which each may use of its own share while the others hav
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
-from broker.core.minute_window import MinuteWindow, Sums, add, blocked
+from broker.core.limit_room import Sums, add, blocked
+from broker.core.minute_window import MinuteWindow
+from broker.core.tenant_bucket import Bucket
 from broker.core.tenant_limits import (
     DIMENSIONS,
     NO_BOUNDS,
@@ -34,41 +37,10 @@ SOON_S: Final = 1.0
 """When to try again where only this classifier's part of a budget is used up."""
 
 
-class Bucket:
-    """What was used in one day or month, by partition."""
-
-    __slots__ = ("by", "everyone", "own")
-
-    def __init__(self) -> None:
-        self.by: dict[int, Sums] = {}
-        self.everyone: Sums = [0.0, 0.0, 0.0]
-        self.own: Sums = [0.0, 0.0, 0.0]
-
-    def note(self, partition: int, amounts: Amounts, *, own: bool) -> None:
-        """So much more, or less where it is below zero."""
-        add(self.everyone, amounts)
-        self.note_lent(partition, amounts, own=own)
-
-    def note_lent(self, partition: int, amounts: Amounts, *, own: bool) -> None:
-        """So much of a partition's part was lent to another, or, below zero, borrowed."""
-        sums = self.by.get(partition)
-        if sums is None:
-            sums = self.by[partition] = [0.0, 0.0, 0.0]
-        add(sums, amounts)
-        if own:
-            add(self.own, amounts)
-
-    def owns(self, partitions: frozenset[int]) -> None:
-        """These partitions are this classifier's from now on."""
-        self.own = [0.0, 0.0, 0.0]
-        for partition in partitions & self.by.keys():
-            add(self.own, self.by[partition])
-
-
 class TenantAccount:
     """One tenant's use, as one classifier knows it. Not thread-safe."""
 
-    __slots__ = ("_full", "_owned", "_roomy", "days", "minute", "months")
+    __slots__ = ("_full", "_owned", "_roomy", "busy", "days", "minute", "months", "unmet")
 
     def __init__(self, owned: frozenset[int]) -> None:
         self._owned = owned
@@ -76,8 +48,13 @@ class TenantAccount:
         self.days: dict[int, Bucket] = {}
         self.months: dict[int, Bucket] = {}
         self._roomy = (-1, 0)
-        self._full: tuple[TenantLimits, float, int, float, float] | None = None
-        """Under which limits and share nothing as large in a dimension can begin before a time."""
+        self._full: tuple[TenantLimits, float, int, float, float, float | None] | None = None
+        """Under which limits and share nothing as large in a dimension can begin before a time,
+        and when it could at the earliest if others lent us of theirs."""
+        self.busy = False
+        """Whether anything was let in here since this was set to False."""
+        self.unmet: Sums = [0.0, 0.0, 0.0]
+        """What a limit of a minute kept from beginning at once since this was set to nothing."""
 
     def owns(self, partitions: frozenset[int]) -> None:
         """These partitions are this classifier's from now on."""
@@ -101,12 +78,17 @@ class TenantAccount:
         self.minute.note(partition, at, amounts)
         if amounts[0] <= 0:
             self._full = None
+        elif partition in self._owned:
+            self.busy = True
 
     def note_lent(self, period: Period, partition: int, at: float, amounts: Amounts) -> None:
-        """So much of a partition's part of a limit was lent to another; below zero: borrowed."""
+        """So much of a partition's part of a limit was lent to another; below zero: borrowed.
+
+        What is borrowed of a limit of a minute may be used from `at` on: see `note_coming`.
+        """
         self._full = None
         if period == "minute":
-            self.minute.note_lent(partition, at, amounts)
+            self.minute.note_lent(partition, amounts)
             return
         buckets, number = (
             (self.days, day_of(at)) if period == "day" else (self.months, month_of(at))
@@ -188,23 +170,30 @@ class TenantAccount:
     ) -> float | Refused:
         full = self._full
         if full is not None and full[0] is limits and full[1] == share:
-            _, _, number, cost, until = full
+            _, _, number, cost, until, again = full
             if amounts[number] >= cost and until > latest:
-                return self._rate(limits.minute, number, until, amounts)
+                add(self.unmet, amounts)
+                return self._rate(limits.minute, number, again, now, amounts)
         start, number = self.minute.earliest(amounts, limits.minute, share, now)
+        if start != now:
+            add(self.unmet, amounts)
         if start is not None and start <= latest:
             return start
-        if start is not None:
-            self._full = (limits, share, number, amounts[number], start)
-        return self._rate(limits.minute, number, start, amounts)
+        again = start
+        if share < 1.0:  # others may lend us theirs
+            again = self.minute.earliest_of_all(amounts, limits.minute, now)
+        until = inf if start is None else start
+        self._full = (limits, share, number, amounts[number], until, again)
+        return self._rate(limits.minute, number, again, now, amounts)
 
     def _rate(
-        self, bounds: Bounds, number: int, start: float | None, amounts: Amounts
+        self, bounds: Bounds, number: int, again: float | None, now: float, amounts: Amounts
     ) -> Refused:
         used, asked = self.minute.everyone[number], amounts[number]
         limit = bounds[number] or 0.0
+        retry_at = None if again is None else max(again, now + SOON_S)
         return Refused(
-            "minute", DIMENSIONS[number], limit, start, spent=False, used=used, asked=asked
+            "minute", DIMENSIONS[number], limit, retry_at, spent=False, used=used, asked=asked
         )
 
     def _spent(

@@ -1,4 +1,4 @@
-"""What a classifier lends of its part of tenants' limits to those that need more. Pure.
+"""What a classifier lends of its part of a tenant's budgets to those that need more. Pure.
 
 Prompts do not fall on partitions alike: a producer without keys fills one partition, ids of a few
 prompts may be uneven. So whoever has more left of a partition's part than all have on the average
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from broker.core.tenant_account import TenantAccount
-from broker.core.tenant_limits import NO_BOUNDS, PERIODS, Amounts, Period, TenantLimits
+from broker.core.tenant_limits import NO_BOUNDS, Amounts, Period, TenantLimits
 
+BUDGETS: Final[tuple[Period, ...]] = ("day", "month")
+"""Those of minutes are lent otherwise: see `broker.core.minute_loans`."""
 LEAST: Final = 0.05
 """Less than this share of its part of what is left nobody lends: it would not be worth a record."""
 
@@ -32,8 +34,8 @@ def loans_of(
     partitions: int,
     now: float,
 ) -> Iterator[Loan]:
-    """What whoever has the partitions `own` of the prompts' should lend of one tenant's limits."""
-    for period in PERIODS:
+    """What whoever has the partitions `own` of the prompts' should lend of one tenant's budgets."""
+    for period in BUDGETS:
         if limits.of(period) == NO_BOUNDS:
             continue
         moves: dict[int, list[float]] = {}

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from broker.records.errors import BadRecordError
+from broker.records.tenant_parts import ByPartition, Lent, Owner, Wanted
 from broker.records.times import from_rfc3339, to_rfc3339
 
 EntryKind = Literal["charge", "correction"]
@@ -68,34 +69,7 @@ class Entry:
     source: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A classifier (`by`, a name that no other process has) says which partitions are its own.
-
-    It counts from this line on, for every reader alike: what another lends of them later is void.
-    """
-
-    by: str
-    partitions: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """Parts of a limit that go from some partitions of the prompts to others.
-
-    `period` is `minute`, `day` or `month`; `moves` has what each partition gives, or, below zero,
-    gets. `by` is the classifier that has those that give, which counts its loans in `number`.
-    """
-
-    tenant: str
-    period: str
-    at: float
-    by: str
-    number: int
-    moves: "ByPartition"
-
-
-Line = Entry | Owner | Lent
+Line = Entry | Owner | Lent | Wanted
 
 
 def encode_line(line: Line) -> bytes:
@@ -104,6 +78,17 @@ def encode_line(line: Line) -> bytes:
         return encode_entry(line)
     if isinstance(line, Owner):
         return orjson.dumps({"kind": "owner", "by": line.by, "partitions": line.partitions})
+    if isinstance(line, Wanted):
+        return orjson.dumps(
+            {
+                "kind": "wanted",
+                "tenant": line.tenant,
+                "at": to_rfc3339(line.at),
+                "by": line.by,
+                "partition": line.partition,
+                "amounts": line.amounts,
+            }
+        )
     return orjson.dumps(
         {
             "kind": "lent",
@@ -133,9 +118,22 @@ def decode_line(value: bytes | None) -> Line:
                 int(data["number"]),
                 _by_partition(data["moves"]),
             )
+        if kind == "wanted":
+            return _wanted(data)
         return decode_entry(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad("tenants") from error
+
+
+def _wanted(data: Mapping[str, Any]) -> Wanted:
+    requests, tokens, usd = map(float, data["amounts"])
+    return Wanted(
+        str(data["tenant"]),
+        from_rfc3339(data["at"]),
+        str(data["by"]),
+        int(data["partition"]),
+        (requests, tokens, usd),
+    )
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -174,14 +172,12 @@ def decode_entry(value: bytes | None) -> Entry:
         raise _bad("tenants") from error
 
 
-ByPartition = Mapping[int, tuple[float, float, float]]
-"""Requests, tokens and dollars by partition of the prompts."""
-
-
 @dataclass(frozen=True, slots=True)
 class Totals:
     """One tenant's sums up to, and without, an offset of the ledger, by UTC day and month.
 
+    `lent` is what of the partitions' parts of its limits of a minute is lent, or, below zero,
+    borrowed.
     With the empty name for a tenant it says only that the totals before it cover everything up to
     `offset`, whose record is at least as old as `at` (unix seconds).
     """
@@ -191,6 +187,7 @@ class Totals:
     at: float
     days: Mapping[str, ByPartition] = field(default_factory=dict)
     months: Mapping[str, ByPartition] = field(default_factory=dict)
+    lent: ByPartition = field(default_factory=dict)
 
     @property
     def key(self) -> bytes:
@@ -210,6 +207,7 @@ def encode_totals(totals: Totals) -> bytes:
             "at": to_rfc3339(totals.at),
             "days": {name: _plain(by) for name, by in totals.days.items()},
             "months": {name: _plain(by) for name, by in totals.months.items()},
+            "lent": _plain(totals.lent),
         }
     )
 
@@ -224,6 +222,7 @@ def decode_totals(value: bytes | None) -> Totals:
             from_rfc3339(data["at"]),
             {name: _by_partition(by) for name, by in data["days"].items()},
             {name: _by_partition(by) for name, by in data["months"].items()},
+            _by_partition(data.get("lent", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _bad("tenant-totals") from error

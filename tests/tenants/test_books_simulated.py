@@ -1,5 +1,7 @@
 """Whatever several classifiers do, hear late, lose and restart: no limit is passed by over 2%."""
 
+from dataclasses import replace
+
 import pytest
 
 from broker.core.tenant_limits import MINUTE_S, TenantLimits
@@ -7,6 +9,7 @@ from tests.tenants.town import TENANT, Town
 
 DAY = TenantLimits(day=(400, 50_000, None))
 MINUTE = TenantLimits(minute=(400, 50_000, None), max_wait_s=20.0)
+PATIENT = replace(MINUTE, max_wait_s=300.0)
 STATED = 0.02
 SEEDS = range(16)
 STEPS = 400
@@ -26,7 +29,7 @@ def test_a_budget_is_never_passed_by_more_than_2_percent(classifiers: int) -> No
 def test_no_minute_is_passed_by_more_than_2_percent(classifiers: int) -> None:
     waited = 0
     for seed in SEEDS:
-        town = Town(MINUTE, 6, classifiers, seed)
+        town = Town(PATIENT if seed % 2 else MINUTE, 6, classifiers, seed)
         for _ in town.live(STEPS, corrections=False):
             pass
         starts = sorted((entry.at, entry.tokens) for entry in town.begun())

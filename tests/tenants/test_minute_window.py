@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.minute_window import SLICE_S, MinuteWindow
+from broker.core.minute_slices import SLICE_S
+from broker.core.minute_window import MinuteWindow
 from broker.core.tenant_limits import MINUTE_S, Bounds
 
 REQUESTS: Bounds = (10, None, None)

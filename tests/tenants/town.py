@@ -64,11 +64,13 @@ class Town:
         self.ledger += one.open
         one.open = []
 
-    def hear(self, one: Classifier, most: int) -> None:
+    def hear(self, one: Classifier, most: int, *, surely: bool = False) -> None:
         """It reads some lines more of the ledger."""
         start = one.books.position
         for offset in range(start, min(len(self.ledger), start + most)):
             one.books.read(offset, self.ledger[offset])
+        for line in one.books.answer(self.now):
+            self._say(line, surely=surely)
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
@@ -77,14 +79,17 @@ class Town:
     def lend(self, one: Classifier, *, surely: bool = False) -> None:
         """It lends what it can spare; a line may get lost, or come late."""
         for line in one.books.lend(self.now):
-            how = 0.0 if surely else self.random.random()
-            if how < 0.8:
-                self.ledger.append(line)
-            elif how < 0.95:
-                self.late.append(line)
+            self._say(line, surely=surely)
         if self.random.random() < 0.2:
             self.ledger += self.late
             self.late = []
+
+    def _say(self, line: Line, *, surely: bool) -> None:
+        how = 0.0 if surely else self.random.random()
+        if how < 0.8:
+            self.ledger.append(line)
+        elif how < 0.95:
+            self.late.append(line)
 
     def correct(self, share: float) -> None:
         """A worker ends a prompt: it used only this share of what it was charged."""
@@ -132,16 +137,21 @@ class Town:
             self.totals = totals
 
     def kill(self, one: Classifier) -> None:
-        """It starts again, with the totals and the ledger from where those end or before."""
-        one.books = self._books()
+        """It starts again, and there is a rebalance."""
+        one.books = self.started()
+        self.share_out()
+
+    def started(self) -> TenantBooks:
+        """The books of a new process, with the totals and the ledger from those on or before."""
+        books = self._books()
         first = 0
         if self.totals is not None:
-            one.books.restore(self.totals)
+            books.restore(self.totals)
             # What may still count in a minute is read in any case.
             budgets = self.limits.minute == NO_BOUNDS
             first = self.random.randint(0, self.totals.offset) if budgets else 0
-        one.books.position = first
-        self.share_out()
+        books.position = first
+        return books
 
     def live(self, steps: int, *, corrections: bool = True) -> Iterator[None]:
         """So many random steps, in a mixture that is random too: some hear or commit seldom."""
