@@ -41,6 +41,7 @@ class _Stamp:
     inode: int
 
 
+AGAIN: Final = 10
 _UNREAD: Final = _Stamp(-1, -1, -1)
 _SAME: Final = Reloaded("same")
 _BOOTSTRAP: Final = "kafka.bootstrap"
@@ -62,6 +63,8 @@ class Reloading:
         self._bootstrap: str | None = None
         self._seen = _stamp(self._file)
         self._read: _Stamp | None = _UNREAD
+        self._found: Reloaded | None = None
+        self._again_in = 0
         self._subscribers: list[Take] = []
         self.settings = settings
 
@@ -81,15 +84,18 @@ class Reloading:
         """Read the file if it has changed and rests; None when there is nothing to tell.
 
         A subscriber's WeighbridgeError means that the new settings cannot be used: what was in
-        force stays so for everyone; also with any other exception, which is raised.
+        force stays so for everyone; also with any other exception, which is raised. What it misses
+        may come (a broker that is away, a file of prices), so every `AGAIN` looks it is tried
+        again; that is told when it ends in another way.
         """
         file, stamp = self._file, _stamp(self._file)
-        if file is None or stamp == self._read:
+        again = stamp == self._read
+        if file is None or (again and not self._is_due()):
             return None
         if stamp != self._seen:
             self._seen = stamp
             return None
-        before, self._read = self._read, stamp
+        before, self._read, self._again_in = self._read, stamp, 0
         try:
             given = load_settings(file)
         except WeighbridgeError as error:
@@ -98,7 +104,9 @@ class Reloading:
             self._read = before
             return None
         found = self._compare(given, is_empty=stamp is not None and not stamp.size)
-        return None if before is _UNREAD and found == _SAME else found
+        known = self._found if again else _SAME if before is _UNREAD else None
+        self._found = found
+        return None if found == known else found
 
     def _compare(self, given: Settings, *, is_empty: bool) -> Reloaded:
         in_force = self.settings
@@ -114,9 +122,17 @@ class Reloading:
             new = with_live(in_force, given)
             self._tell(new)
         except WeighbridgeError as error:
+            self._again_in = AGAIN
             return Reloaded("wrong", need_restart=need_restart, why=str(error))
         self.settings = new
         return Reloaded("taken", tuple(sorted(live)), need_restart)
+
+    def _is_due(self) -> bool:
+        """Whether what could not be taken is to be tried again."""
+        if not self._again_in:
+            return False
+        self._again_in -= 1
+        return not self._again_in
 
     def _tell(self, new: Settings) -> None:
         """Tell all; when one cannot take it, all are told what is in force instead."""

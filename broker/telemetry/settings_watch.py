@@ -75,7 +75,7 @@ class SettingsWatch:
                 "settings_not_reloaded",
                 why=found.why,
                 then="the settings that were in force stay in force",
-                mend="Mend the file; it is read again when it changes.",
+                mend="Mend it; it is read again when it changes.",
             )
         else:
             self._log.info(f"settings_{found.outcome}", changed=list(found.changed))

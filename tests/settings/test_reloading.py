@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.records.errors import UsageError
+from broker.records.errors import NotReadyError, UsageError
 from broker.settings import Settings, load_settings, reloading
-from broker.settings.reloading import Reloaded, Reloading
+from broker.settings.reloading import AGAIN, Reloaded, Reloading
 
 
 class Watched:
@@ -199,6 +199,29 @@ def test_what_one_subscriber_cannot_use_nobody_keeps(watched: Watched) -> None:
     assert (found.outcome, found.why) == ("wrong", "A price is not known.")
     assert [limit(one) for one in watched.told] == [20, 10]
     assert limit(watched.reloading.settings) == 10
+
+
+def test_what_could_not_be_taken_is_tried_again_and_what_is_wrong_is_not(
+    watched: Watched,
+) -> None:
+    """As when the broker is away while a limit has to be read of it."""
+    is_there = False
+
+    def need(_settings: Settings) -> None:
+        if not is_there:
+            raise NotReadyError("The broker is away.")
+
+    watched.reloading.subscribe(need)
+    assert watched.becomes("[tenants.acme]\nrequests_per_minute = 20\n").outcome == "wrong"
+    tried = len(watched.told)
+    assert [watched.reloading.look() for _ in range(2 * AGAIN)] == [None] * 2 * AGAIN
+    assert len(watched.told) == tried + 4, "the new and the old, twice"
+    is_there = True
+    looks = [watched.reloading.look() for _ in range(2 * AGAIN)]
+    assert [one.outcome for one in looks if one is not None] == ["taken"]
+    assert limit(watched.reloading.settings) == 20
+    assert watched.becomes("[tenants.acme\n").outcome == "wrong"
+    assert [watched.reloading.look() for _ in range(2 * AGAIN)] == [None] * 2 * AGAIN
 
 
 def test_one_that_can_take_neither_the_new_nor_the_old_keeps_nobody_from_the_old(

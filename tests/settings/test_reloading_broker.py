@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from broker.log.embedded import Running
 from broker.records.work import Work
 from tests.faults.deployment import wait_until
@@ -69,6 +71,7 @@ pinned_to = "azure"
 """
 
 
+@pytest.mark.timeout(300)
 def test_what_the_last_good_file_says_counts_whatever_was_there_while_prompts_came(
     kafka: Running, prefix: str, tmp_path: Path
 ) -> None:

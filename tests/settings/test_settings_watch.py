@@ -109,11 +109,17 @@ def test_a_part_that_fails_keeps_the_old_and_the_watch_goes_on(watched: Watched)
     watched.becomes("[routing]\npolicy = 'fastest'\n", "taken")
 
 
-def test_a_part_that_cannot_take_it_says_why(watched: Watched) -> None:
+def test_a_part_that_cannot_take_it_says_why_once_until_it_can(watched: Watched) -> None:
+    there: list[bool] = []
+
     def refuse(settings: Settings) -> None:
-        if settings.tenants:
+        if settings.tenants and not there:
             raise UsageError("A topic is not there.", mend="Make it.")
 
     watched.watch.subscribe(refuse)
     watched.becomes(LIMITED, "wrong")
     assert watched.watch.problem == "A topic is not there. Make it."
+    there.append(True)
+    wait_until(lambda: watched.count("taken") == 1, WITHIN_S, "taken without another change")
+    assert watched.watch.problem is None
+    assert watched.count("wrong") == len(watched.said("settings_not_reloaded")) == 1
