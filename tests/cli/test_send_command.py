@@ -198,10 +198,9 @@ def test_a_text_that_is_no_utf8_is_refused(made: Settings) -> None:
     assert "UTF-8" in run(made, "send", b"caf\xe9".decode("utf-8", "surrogateescape"), expect=2).err
 
 
-def test_no_broker_and_no_topics_are_exit_code_3(settings: Settings) -> None:
+def test_no_topics_are_exit_code_3(settings: Settings) -> None:
     assert "topics apply" in run(settings, "send", "Why?", expect=3).err
     assert "topics apply" in run(settings, "send", "Why?", "--wait", expect=3).err
-    assert "127.0.0.1:9" in run(settings, "send", "Why?", "--kafka", "127.0.0.1:9", expect=3).err
 
 
 def test_a_prompt_over_the_topics_limit_is_named(made: Settings, tmp_path: Path) -> None:

@@ -209,7 +209,6 @@ def test_an_outage_is_told_and_outlasted(tmp_path: Path) -> None:
 
 def test_nothing_to_watch(settings: Settings) -> None:
     assert "topics apply" in run(settings, "watch", expect=3).err
-    assert "127.0.0.1:9" in run(settings, "watch", "--kafka", "127.0.0.1:9", expect=3).err
     assert "RFC 3339" in run(settings, "watch", "--since", "yesterday", expect=2).err
     assert "light, medium" in run(settings, "watch", "--lane", "fast", expect=2).err
     assert "succeeded" in run(settings, "watch", "--status", "good", expect=2).err

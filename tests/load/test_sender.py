@@ -81,9 +81,12 @@ def test_ten_thousand_for_a_second_of_cpu_within_the_bound_in_flight(made: Setti
     assert seconds < 2.0, f"{20_000 / seconds:.0f} for a second"
 
 
-def test_no_broker_and_no_topic_are_told_at_the_start(settings: Settings) -> None:
+def test_no_broker_and_no_topic_are_told_at_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(NotReadyError, match="is not there"):
         PromptSender(settings)
+    monkeypatch.setattr("broker.load.sender._REQUEST_S", 2.0)
     nobody = load_settings(kafka={"bootstrap": "127.0.0.1:9"})
     with pytest.raises(NotReadyError, match=r"127\.0\.0\.1:9") as caught:
         PromptSender(nobody)
