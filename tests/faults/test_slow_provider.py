@@ -2,16 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from itertools import pairwise
+from math import inf
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
+from broker.core.provider_facts import facts_of
 from broker.log.embedded import Running
 from broker.log.provider_states import ProviderStatesReader
 from broker.log.topic_names import TopicNames
-from broker.records.work import Work, decode_work
+from broker.records.providers import ProviderState
+from broker.records.work import RouteStep, Work, decode_work
 from broker.settings import Settings
 from broker.story.log_reader import LogReader
 from tests.faults.deployment import wait_until
@@ -24,6 +30,7 @@ SPEED = SLOTS / CALL_S
 SLOW_S = 24.0
 """What a call takes there once it is slow."""
 LIMIT_S = 2.0
+AT_ONCE_S = 0.05
 PROMPT: Mapping[str, Any] = {"prompt": "Why is the sky blue?", "max_output_tokens": 40}
 
 
@@ -86,6 +93,33 @@ def test_work_that_waits_at_a_cloud_that_became_slow_is_done_by_another(
         rig.expect_exactly_once()
 
 
+def counted_for(decided: list[Work], reports: Sequence[ProviderState]) -> float:
+    """As how many prompts a classifier counts one that it sends to azure.
+
+    By how much longer it takes the wait there to be when it decides on the next one, at once and by
+    the same reports. It has one partition of the prompts.
+    """
+    in_turn = sorted((w for w in decided if not w.moves), key=lambda w: astuple(w.source))
+    found = []
+    for work, following in pairwise(in_turn):
+        sent, step = work.route[0], following.route[0]
+        if (
+            sent.provider == "azure"
+            and work.source.partition == following.source.partition
+            and 0.0 <= step.at - sent.at < AT_ONCE_S
+        ):
+            facts = facts_of(reports, now=step.at, observing_since=0.0, silent_after_s=inf)
+            longer_s = told_wait(step) - told_wait(sent)
+            found.append(longer_s * facts.taken_speed / work.weight)
+    return median(found)
+
+
+def told_wait(step: RouteStep) -> float:
+    (azure,) = (note for note in step.candidates if note["provider"] == "azure")
+    wait_s: float = azure["wait_s"]
+    return wait_s
+
+
 @pytest.mark.soak
 def test_four_classifiers_do_not_flood_a_provider_that_has_just_come_back(
     kafka: Running, prefix: str, tmp_path: Path
@@ -109,14 +143,17 @@ def test_four_classifiers_do_not_flood_a_provider_that_has_just_come_back(
             rig.traffic.start()
             wait_until(lambda: breaker("closed"), 60, "the breaker closes")
             rig.traffic.stop()
-            began = time.time()
+            began, reports = time.time(), states.snapshot()["azure"]
             many = rig.traffic.burst(int(8 * LIMIT_S * SPEED), **PROMPT)
             wait_answered(rig, [*ids, *many], 90)
         finally:
             states.close()
         first = [w for w in works(rig, "azure") if w.id in set(many) and not w.moves]
         at_once = [work for work in first if work.route[0].at < began + 2.0]
-        # Alone, each of the four would give it all that its limit allows at its full speed.
+        # As fast as ever, it would get half of them.
         assert len(at_once) < 2.0 * LIMIT_S * SPEED, len(at_once)
         assert first, "it is never used again"
+        decided = [work for name in ("azure", "google") for work in works(rig, name)]
+        counted = counted_for([work for work in decided if work.id in set(many)], reports)
+        assert counted > 2.0, f"each counts what it sends for what {counted:.1f} send"
         rig.expect_exactly_once()
