@@ -108,7 +108,10 @@ class Job:
     @property
     def whole_cost(self) -> Cost:
         """Of all calls that are known of: those that came with the work, and those here."""
-        return Cost(self.work.cost_usd, self.work.cost_estimated).plus(self.cost)
+        work = self.work
+        if work.cost_usd == 0.0 and not work.cost_estimated:
+            return NOTHING.plus(self.cost)
+        return Cost(work.cost_usd, work.cost_estimated).plus(self.cost)
 
 
 @dataclass(frozen=True, slots=True)

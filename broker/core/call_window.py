@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple
 
 WAIT_S: Final = 0.1
 """Calls that wait less than this on average may wait: no person notices."""
@@ -19,8 +19,7 @@ _SLOW: Final = 1.6
 _SIGMAS: Final = 2.5
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A call that was answered. `tokens` are those of its answer.
 
     `seconds` is what it took, `expected` what it should have taken, and `in_flight` how many were

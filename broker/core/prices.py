@@ -77,6 +77,8 @@ class Cost:
 
     def plus(self, other: "Cost") -> "Cost":
         """Both together: a sum of what is known."""
+        if self is NOTHING and other.usd is not None:
+            return other
         if self.usd is None or other.usd is None:
             known = (self.usd or 0.0) + (other.usd or 0.0)
             return Cost(round(known, _ROUNDED_TO), estimated=True) if known else NOT_KNOWN

@@ -1,15 +1,13 @@
 """How a provider serves one call, and whoever knows that."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from broker.simulate.asked import Asked
 from workers.calling import CallResult
 from workers.simulator.faults import Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """How a provider serves one call: seconds from when it has a place.
 
     `fault` is what goes wrong with it, if anything; `failure` a failure as it was measured.

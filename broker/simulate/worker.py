@@ -205,6 +205,8 @@ class SimulatedWorker:
             due = min(due, inf if again is None else again, now + RELOCATE_EVERY_S)
         if isfinite(self._allowance.soonest_s):
             due = min(due, now + min(self._allowance.soonest_s, RELOCATE_EVERY_S))
+        if due == inf:
+            return
         due = max(due, now + _SHORTEST_TIMER_S)
         if due < self._armed:
             self._armed = due
