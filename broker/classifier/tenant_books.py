@@ -94,6 +94,11 @@ class TenantBooks:
             return found
         return found, account.roomiest(limits, self._of, found)
 
+    def nears_end(self, tenant: str, limits: TenantLimits, now: float) -> bool:
+        """Whether little is left of a budget that lengths of answers count for."""
+        account = self._accounts.get(tenant)
+        return account is not None and account.nears_end(limits, now)
+
     def charge(
         self, place: Place, tenant: str, partition: int, at: float, amounts: Amounts
     ) -> None:

@@ -33,6 +33,9 @@ KEPT_DAYS: Final = 3
 KEPT_MONTHS: Final = 2
 NEARLY: Final = 0.01
 """What is left of a budget when nobody waits for others' parts of it any more, as a share of it."""
+NEAR_END: Final = 0.1
+"""With less left than this share of a budget of tokens or dollars, prompts are charged what they
+may use at the most, not what they are expected to."""
 SOON_S: Final = 1.0
 """When to try again where only this classifier's part of a budget is used up."""
 
@@ -141,7 +144,7 @@ class TenantAccount:
         self._roomy = (best, _AGAIN)
         return best
 
-    def _at(self, period: Period, at: float) -> Bucket | None:
+    def _at(self, period: str, at: float) -> Bucket | None:
         if period == "day":
             return self.days.get(day_of(at))
         return self.months.get(month_of(at))
@@ -164,6 +167,16 @@ class TenantAccount:
             or self._spent("month", limits.month, amounts, share, start)
             or start
         )
+
+    def nears_end(self, limits: TenantLimits, at: float) -> bool:
+        """Whether little is left of a budget that lengths of answers count for."""
+        for period, bounds in (("day", limits.day), ("month", limits.month)):
+            bucket = None if bounds == NO_BOUNDS else self._at(period, at)
+            if bucket is not None:
+                for number, bound in enumerate(bounds[1:], 1):
+                    if bound is not None and bucket.everyone[number] > bound * (1.0 - NEAR_END):
+                        return True
+        return False
 
     def _start(
         self, amounts: Amounts, limits: TenantLimits, share: float, now: float, latest: float
