@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -13,43 +12,45 @@ from broker.log.topic_names import TopicNames
 from broker.records.calls import decode_call
 from broker.story.log_reader import LogReader
 from tests.faults import provider_faults
+from tests.faults.oracle import Verdict
 from tests.faults.provider_faults import AFTER_OUTAGE_S, RETRY_FLOOR, RETRY_SHARE
 from tests.faults.rig import Rig, fault_settings, rigged
+
+pytestmark = pytest.mark.timeout(240)
+"""Several faults of one deployment in a test, on a machine that may be busy."""
 
 BACK_S = 60.0
 
 
-@pytest.fixture
-def rig(kafka: Running, prefix: str, tmp_path: Path) -> Iterator[Rig]:
-    with rigged(fault_settings(kafka.bootstrap, prefix), tmp_path) as made:
-        yield made
+def test_a_storm_of_429_costs_few_retries_and_work_leaves_a_provider_that_is_down_until_it_is_back(
+    kafka: Running, prefix: str, tmp_path: Path
+) -> None:
+    with rigged(fault_settings(kafka.bootstrap, prefix), tmp_path) as rig:
+        over: list[float] = []
+
+        def storm() -> None:
+            provider_faults.storm_of_429(rig, Random(8))
+            over.append(time.time())
+
+        def out_and_back() -> None:
+            ended = provider_faults.one_provider_out(rig, Random(9)).ended
+            # A probe comes after 12 s at the latest; the figures of this are the soak test's.
+            provider_faults.wait_used_again(rig, "azure", ended, BACK_S)
+
+        rig.trial(storm)
+        in_storm = set(rig.traffic.accepted)
+        rig.trial(out_and_back)
+        verdict = rig.expect_exactly_once()
+        assert _statuses(rig) == {"succeeded"}
+        for provider, (calls, retries) in _calls(rig, until=over[0]).items():
+            assert calls > RETRY_FLOOR / RETRY_SHARE, "there was no storm"
+            assert retries <= max(RETRY_FLOOR, RETRY_SHARE * calls), (provider, calls, retries)
+        _expect_moved(rig, rig.answers.ids() - in_storm, verdict)
 
 
-def test_a_storm_of_429_is_answered_with_few_retries(rig: Rig) -> None:
-    over: list[float] = []
-
-    def storm() -> None:
-        provider_faults.storm_of_429(rig, Random(8))
-        over.append(time.time())
-
-    rig.trial(storm)
-    rig.expect_exactly_once()
-    assert _statuses(rig) == {"succeeded"}
-    for provider, (calls, retries) in _calls(rig, until=over[0]).items():
-        assert calls > RETRY_FLOOR / RETRY_SHARE, "there was no storm"
-        assert retries <= max(RETRY_FLOOR, RETRY_SHARE * calls), (provider, calls, retries)
-
-
-def test_work_leaves_a_provider_that_is_down_says_why_and_comes_back_to_it(rig: Rig) -> None:
-    def out_and_back() -> None:
-        over = provider_faults.one_provider_out(rig, Random(9)).ended
-        # A probe comes after 12 s at the latest; the figures of this are the soak test's.
-        provider_faults.wait_used_again(rig, "azure", over, BACK_S)
-
-    rig.trial(out_and_back)
-    verdict = rig.expect_exactly_once()
-    assert _statuses(rig) == {"succeeded"}
-    moved = [seen for i in rig.answers.ids() for seen in rig.answers.of(i) if len(seen.route) > 1]
+def _expect_moved(rig: Rig, ids: set[str], verdict: Verdict) -> None:
+    """Some of these were moved while their provider was down, and say so."""
+    moved = [seen for i in ids for seen in rig.answers.of(i) if len(seen.route) > 1]
     assert moved, "nothing was moved while its provider was down"
     assert verdict.audit.figures.counts["moves"] >= len(moved)
     for seen in moved:
