@@ -13,7 +13,7 @@ from broker.classifier.header_names import all_writable
 from broker.classifier.outputs import Outputs
 from broker.classifier.router import Router
 from broker.classifier.rules import Rules
-from broker.classifier.turned_away import nobody_takes
+from broker.classifier.turned_away import nobody_takes, too_late
 from broker.classifier.weighing import Weighed, Weigher
 from broker.classifier.work_record import work_of
 from broker.core import dedupe
@@ -160,9 +160,7 @@ class Decider:
         )
 
     def _expire(self, record: InputRecord, prompt: Prompt, now: float) -> Outcome:
-        late = Failure(
-            "expired", "deadline_passed", "The deadline had passed before the prompt was routed."
-        )
+        late = too_late()
         return Outcome(
             "expired",
             (self._outputs.completion(record, prompt, "expired", late, now),),

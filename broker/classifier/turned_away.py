@@ -1,6 +1,6 @@
 """How a prompt ends that comes no further than the classifier, with the decision's figures. Pure.
 
-Either nobody can take it, or its tenant's limits keep it out.
+Either it is too late, or nobody can take it, or its tenant's limits keep it out.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,12 @@ from broker.records.times import to_rfc3339
 
 _WORDS: Final = {"requests": "requests", "tokens": "tokens", "usd": "US dollars"}
 _DIGITS: Final = 9
+
+
+def too_late() -> Failure:
+    """Its deadline has passed before anything was decided."""
+    text = "The deadline had passed before the prompt was routed."
+    return Failure("expired", "deadline_passed", text)
 
 
 def nobody_takes(chosen: NoDecision, weighed: Weighed) -> Failure:

@@ -13,7 +13,7 @@ from broker.classifier.router import Router
 from broker.classifier.rules import Rules, rules_of
 from broker.classifier.tenant_costs import expected_costs
 from broker.classifier.tokens import token_counter
-from broker.classifier.turned_away import nobody_takes
+from broker.classifier.turned_away import nobody_takes, too_late
 from broker.classifier.weighing import Weighed, Weigher
 from broker.core.provider_view import ProviderView
 from broker.core.routing import Decision, NoDecision
@@ -60,8 +60,15 @@ class WhatIf:
     unpriced: bool = False
 
     @property
+    def is_late(self) -> bool:
+        """Whether its deadline has passed already."""
+        return self.prompt.deadline is not None and self.prompt.deadline <= self.at
+
+    @property
     def error(self) -> Failure | None:
         """What its completion would say, where it would end at once."""
+        if self.is_late:
+            return too_late()
         if self.doors and isinstance(self.doors[0].said, Failure):
             return self.doors[0].said
         if isinstance(self.chosen, NoDecision):
@@ -70,7 +77,9 @@ class WhatIf:
 
     @property
     def verdict(self) -> str:
-        """`routed`, `waits` (routed, and may not begin yet) or `failed`."""
+        """`routed`, `waits` (routed, and may not begin yet), `failed` or `expired`."""
+        if self.is_late:
+            return "expired"
         if self.error is not None:
             return "failed"
         return "waits" if self.doors and self.doors[0].verdict == "waits" else "routed"

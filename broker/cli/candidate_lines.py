@@ -15,7 +15,7 @@ def candidate_line(note: Mapping[str, Any]) -> str:
     if note.get("standing") == "able":
         parts.append(f"waits {_seconds(note.get('wait_s'))}")
     if note.get("time_s") is not None:
-        parts.append(f"done in {_seconds(note['time_s'])}")
+        parts.append(f"done in {_done(note)}")
     if note.get("usd") is not None:
         parts.append(f"{note['usd']:.6f} USD")
     lost = note.get("lost")
@@ -39,11 +39,18 @@ def candidate_table(notes: Sequence[Mapping[str, Any]]) -> "Table":
             harmless(str(note.get("provider"))),
             str(note.get("standing")),
             _seconds(note.get("wait_s") if note.get("standing") == "able" else None),
-            _seconds(note.get("time_s")),
+            _done(note),
             "-" if usd is None else f"{usd:.6f}",
             verdict,
         )
     return made
+
+
+def _done(note: Mapping[str, Any]) -> str:
+    """With what it was multiplied by, where expectations were wrong lately."""
+    late = note.get("late")
+    times = f" (x{late:.2f})" if isinstance(late, int | float) else ""
+    return f"{_seconds(note.get('time_s'))}{times}"
 
 
 def _seconds(given: Any) -> str:

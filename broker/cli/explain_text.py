@@ -49,6 +49,9 @@ def show_text(found: "WhatIf") -> None:
         f"{weighed.output_tokens:,} expected out ({weighed.words}), "
         f"weight {weighed.weight:,}, lane {weighed.lane}"
     )
+    if found.error is not None and found.is_late:
+        out.print(Text(f"expired: {found.error.message} [{found.error.code}]"))
+        return
     lines = [heavy, *_at_the_door(found)]
     provider = getattr(chosen, "provider", None)
     to = "nobody can take it" if provider is None else f"to {provider}"

@@ -53,19 +53,23 @@ class Constraint:
 
     def _bar(self, provider: str, region: str | None, usd: float | None) -> Bar | None:
         if self.providers is not None and provider not in self.providers:
-            return Bar(Loss.PROVIDER, f"is not among {_listed(self.providers)}")
+            among = f"is not among {_listed(self.providers)}"
+            return Bar(Loss.PROVIDER, among if self.providers else f"is not allowed: {_NONE}")
         if self.regions is not None and region not in self.regions:
             where = "has no region" if region is None else f"is in {region}"
-            return Bar(Loss.REGION, f"{where}, not in {_listed(self.regions)}")
+            allowed = f"not in {_listed(self.regions)}" if self.regions else _NONE
+            return Bar(Loss.REGION, f"{where}, {allowed}")
         if self.max_usd is not None:
             if usd is None:
-                return Bar(Loss.PRICE, f"has no known price, and {self.max_usd:g} USD is the most")
+                most = f"{_usd(self.max_usd)} USD is the most"
+                return Bar(Loss.PRICE, f"has no known price, and {most}")
             if usd > self.max_usd:
-                return Bar(Loss.PRICE, f"costs about {usd:.6f} USD, over {self.max_usd:g}")
+                return Bar(Loss.PRICE, f"costs about {usd:.6f} USD, over {_usd(self.max_usd)}")
         return None
 
 
 OPEN: Final = Constraint()
+_NONE: Final = "and no other is allowed by all rules together"
 
 
 def asked_by(fields: Mapping[str, Any]) -> Constraint:
@@ -88,4 +92,9 @@ def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozens
 
 
 def _listed(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names)) or "any that all rules allow"
+    return ", ".join(sorted(names))
+
+
+def _usd(amount: float) -> str:
+    """As people write it: never with an exponent."""
+    return f"{amount:.9f}".rstrip("0").rstrip(".")

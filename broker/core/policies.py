@@ -83,7 +83,7 @@ class Policy:
             mine, other = request.usd.get(loser.provider), request.usd.get(winner.provider)
             if mine != other:
                 return Loss.DEARER
-        return Loss.NOT_DRAWN if _is_sooner(request, loser, winner) else Loss.SLOWER
+        return _by_time_lost(request, loser, winner)
 
 
 def soonest(request: Request, left: Sequence[Candidate]) -> Candidate:
@@ -92,10 +92,14 @@ def soonest(request: Request, left: Sequence[Candidate]) -> Candidate:
     return left[min(range(len(left)), key=times.__getitem__)]
 
 
-def _is_sooner(request: Request, loser: Candidate, winner: Candidate) -> bool:
-    """Whether only chance took the other one: a wait is not known better than that."""
+def _by_time_lost(request: Request, loser: Candidate, winner: Candidate) -> Loss:
     mine, other = request.time_s(loser), request.time_s(winner)
-    return mine is not None and other is not None and mine < other
+    if mine is None or other is None:  # what was never measured is taken to be like the others
+        mine, other = loser.wait_s, winner.wait_s
+    if mine == other:
+        return Loss.LESS_PREFERRED
+    # A sooner one was passed over by chance: a wait is not known better than that.
+    return Loss.NOT_DRAWN if mine < other else Loss.SLOWER
 
 
 def _done(request: Request, candidate: Candidate) -> str:

@@ -135,7 +135,7 @@ class Audit:
             books.refused[row] = 1
         ms = max(0.0, (line.completed_s - accepted) * 1000)
         self._statuses[line.status] += 1
-        if line.not_routed:
+        if line.not_routed is not None:
             self._reasons.nobody(line.not_routed)
         self._latencies.add(ms)
         if line.provider:

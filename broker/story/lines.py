@@ -7,10 +7,18 @@ import msgspec
 from broker.records.times import from_rfc3339
 
 
+class Candidate(msgspec.Struct):
+    """Of a provider at one step of a route."""
+
+    provider: str
+    lost: str = ""
+
+
 class NotRoutedLine(msgspec.Struct):
     """Of the decision that ended a prompt."""
 
     code: str
+    candidates: list[Candidate] = []
 
 
 class ErrorLine(msgspec.Struct):
@@ -31,10 +39,9 @@ class CompletionLine(msgspec.Struct):
     error: ErrorLine | None = None
 
     @property
-    def not_routed(self) -> str:
-        """The code of why nobody could or might take it; empty where that is not how it ended."""
-        why = None if self.error is None else self.error.not_routed
-        return "" if why is None else why.code
+    def not_routed(self) -> NotRoutedLine | None:
+        """Why nobody could or might take it; None where that is not how it ended."""
+        return None if self.error is None else self.error.not_routed
 
     @property
     def accepted_s(self) -> float:
@@ -45,13 +52,6 @@ class CompletionLine(msgspec.Struct):
     def completed_s(self) -> float:
         """Unix seconds."""
         return from_rfc3339(self.completed_at)
-
-
-class Candidate(msgspec.Struct):
-    """Of a provider at one step of a route."""
-
-    provider: str
-    lost: str = ""
 
 
 class Step(msgspec.Struct):

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from broker.core.route_reasons import Loss, NoReason, Reason
 from broker.records.not_routed import BUDGET_EXHAUSTED, RATE_LIMITED
-from broker.story.lines import Step
+from broker.story.lines import Candidate, NotRoutedLine, Step
 
 _CHOSEN: Final = frozenset(map(str, Reason))
 _NOBODY: Final = frozenset((*map(str, NoReason), RATE_LIMITED, BUDGET_EXHAUSTED))
@@ -24,13 +24,17 @@ class Reasons:
         """A choice: the last step of a route."""
         step = route[-1] if route else _NO_STEP
         self._chosen[_known(step.code, _CHOSEN)] += 1
-        for one in step.candidates:
+        self._count(step.candidates)
+
+    def nobody(self, why: NotRoutedLine) -> None:
+        """A prompt that nobody could take, or that its tenant's limits kept out."""
+        self._nobody[_known(why.code, _NOBODY)] += 1
+        self._count(why.candidates)
+
+    def _count(self, candidates: list[Candidate]) -> None:
+        for one in candidates:
             if one.lost:
                 self._lost[one.provider][_known(one.lost, _LOST)] += 1
-
-    def nobody(self, code: str) -> None:
-        """A prompt that nobody could take, or that its tenant's limits kept out."""
-        self._nobody[_known(code, _NOBODY)] += 1
 
     def as_json(self) -> dict[str, Any]:
         """The part of the contract's JSON object that is about reasons."""

@@ -35,7 +35,7 @@ def states(seeder: Seeder, waiting: Mapping[str, int]) -> None:
         state = ProviderState(
             name,
             "0",
-            now + 1,
+            now + 60,  # not old however long the commands take
             "closed",
             64,
             64,
@@ -139,7 +139,7 @@ def test_what_nobody_may_take_or_a_limit_keeps_out_is_told_with_its_figures(
     )
     audit = run(seeder.settings, "audit", "--json").json()
     assert audit["not_routed"] == {"over_price": 1, "budget_exhausted": 1}
-    assert audit["losses"] == {}
+    assert audit["losses"] == {"azure": {"over_price": 1}}
 
 
 def test_limits_of_the_tenant_are_asked_as_they_stand_and_nothing_is_written(
@@ -188,6 +188,10 @@ def test_a_prompt_that_is_not_sent_is_weighed_and_routed_by_what_workers_say(
     told = run(seeder.settings, *asked, WEIGHBRIDGE_ROUTING__POLICY="fastest").out
     assert "by fastest to" in told
     assert "slower" in told
+    expired = run(seeder.settings, *asked, "--timeout", "0").out
+    assert "expired: The deadline had passed before the prompt was routed. [deadline_passed]" in (
+        expired
+    )
     nowhere = run(seeder.settings, *asked, "--max-cost-usd", "0", "--json").json()
     assert (nowhere["provider"], nowhere["code"]) == (None, "over_price")
 

@@ -56,6 +56,10 @@ class TestFastest:
         }
         assert told == {"slower", "not_drawn"}
 
+    def test_where_nothing_is_known_of_both_preference_decides(self) -> None:
+        shown = (Candidate("a", Standing.ABLE, age_s=0.1), Candidate("b", Standing.ABLE, age_s=0.1))
+        assert lost(decided(Policy("fastest"), *shown)) == {"a": "chosen", "b": "less_preferred"}
+
     def test_what_was_wrong_lately_counts(self) -> None:
         late = replace(able("a"), late=3.0)
         assert decided(Policy("fastest"), late, able("b", 1.0)).provider == "b"
