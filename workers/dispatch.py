@@ -1,6 +1,6 @@
 """What of a worker's jobs runs next: the waiting room of `broker.core.waiting`, with job states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from broker.core.waiting import WaitingRoom
@@ -37,6 +37,10 @@ class Dispatcher(WaitingRoom[Job]):
         for job in woken:
             job.state = JobState.WAITING
         return woken
+
+    def resting_until(self) -> Iterator[tuple[Job, float]]:
+        """Every resting job, with when its rest ends; collect before changing."""
+        return iter(self._resting.items())
 
     def remove(self, item: Job) -> bool:
         """Take a waiting or resting job out; False when it was neither. Its state is SETTLED."""

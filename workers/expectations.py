@@ -1,16 +1,35 @@
 """What this worker's calls take, how wrong the expectations of them are, and which are overdue."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from broker.core.expected_time import Lateness, ServiceTimes, call_seconds
 from broker.core.lanes import LANES, Lane
+from broker.core.routing import Decision
 from workers.job import Job
 
 _OVERDUE: Final = 2.0
 _OVERDUE_S: Final = 1.0
 """A call under way for twice its time and a second more is overdue: its like may be slow now."""
 _LOOK_S: Final = 0.5
+
+
+class MovesHeard(Protocol):
+    """Who is told of jobs that change their provider."""
+
+    def came(self, job: Job) -> None:
+        """One has come here that was another's."""
+
+    def left(self, job: Job, to: Decision, now: float) -> None:
+        """One goes from here to another, at `now` (unix seconds)."""
+
+
+class _Nobody:
+    def came(self, job: Job) -> None:
+        pass
+
+    def left(self, job: Job, to: Decision, now: float) -> None:
+        pass
 
 
 class Expectations:
@@ -25,6 +44,7 @@ class Expectations:
         """Token units that have been called for so far, by lane."""
         self._overdue = (0.0, 0.0)
         self._looked_at = 0.0
+        self.moves: MovesHeard = _Nobody()
 
     def began(self, job: Job, now: float) -> None:
         """A call of the job goes out at `now`, unix seconds."""

@@ -52,7 +52,7 @@ class Settling:
         attempts = self._attempts
         if isinstance(end, Finish):
             completion = end.completion
-            if completion.status == "succeeded":
+            if completion.status not in ("cancelled", "expired"):
                 job.answered_at = completion.completed_at
             unit = attempts.endings.completed(job, completion, end.value)
             attempts.tallies.completed(
@@ -64,5 +64,6 @@ class Settling:
         to = end.to
         unit = attempts.endings.moved(job, to, now)
         attempts.mover.moved(job, to.provider, now)
+        attempts.tallies.expected.moves.left(job, to, now)
         attempts.tallies.moved(to.provider, to.reason)
         return unit

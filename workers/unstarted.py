@@ -44,6 +44,8 @@ class Unstarted:
                 self._bad.append(item)
                 continue
             self._dispatcher.add(item, now)
+            if item.work.moves:
+                self._attempts.tallies.expected.moves.came(item)
             if self.is_cancelled(item):
                 self._cancelled.append(item)
 

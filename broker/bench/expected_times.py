@@ -1,10 +1,15 @@
-"""How often the times that waiting prompts are told come true, on the replay of a real trace."""
+"""How often the times that prompts are told come true, on replays of a real trace.
+
+One with nearly as much load as the clouds can serve, and one with less in which a cloud is down for
+a while and another one slow, so that work moves.
+"""
 
 import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from broker.bench.deployment import (
@@ -17,6 +22,7 @@ from broker.bench.deployment import (
 from broker.bench.failing import MeasurementFailedError
 from broker.bench.pace import Pace
 from broker.bench.site import Site
+from broker.bench.standing_words import share_within, standing, table
 from broker.load.replay import DuePrompt, plan_replay, send_when_due
 from broker.load.sender import PromptSender
 from broker.log.topic_names import TopicNames
@@ -24,15 +30,22 @@ from broker.records.completion import Completion, decode_completion
 from broker.records.progress import ProgressRecord, decode_progress
 from broker.settings import Settings
 from broker.story.live_topics import LiveTopics
+from workers.simulator.remote import RemoteSimulator
 
 PROVIDERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "quick": {"first_token_s": 0.3, "per_token_s": 0.012, "spread": 0.25},
+    "usual": {"first_token_s": 0.4, "per_token_s": 0.018, "spread": 0.3},
     "slow": {"first_token_s": 0.6, "per_token_s": 0.03, "spread": 0.4},
 }
-"""Two clouds that differ, whose latencies are drawn."""
+"""Clouds that differ, whose latencies are drawn."""
 SLOTS: Final = 32
 LOAD: Final = 0.95
-"""Of what both can serve: with the trace's bursts some prompts wait for long, and some not."""
+"""Of what all can serve: with the trace's bursts some prompts wait for long, and some not."""
+MOVING_LOAD: Final = 0.65
+_DOWN: Final = (0.15, 0.35)
+_SLOW: Final = (0.55, 0.75)
+"""Of the replay's time, from and until when the first cloud is down, and the second one slow."""
+_SLOWED: Final = 0.2
 _POLL_S: Final = 0.1
 _ANSWERED_S: Final = 180.0
 _FLUSH_S: Final = 30.0
@@ -45,37 +58,63 @@ class Came:
     said: Sequence[ProgressRecord]
     ended: Mapping[str, Completion]
 
-    def within(self, said: Sequence[ProgressRecord]) -> float:
-        """The share of these whose prompts ended in the range that they said."""
-        hits = 0
-        for one in said:
-            low, high = one.ends_at
-            hits += low <= self.ended[one.id].completed_at <= high
-        return hits / len(said)
+    def share(self) -> float:
+        """The share of what was said whose prompts ended within it.
+
+        Raises MeasurementFailedError when nothing was said of any of them.
+        """
+        hits = [
+            one.ends_at[0] <= self.ended[one.id].completed_at <= one.ends_at[1]
+            for one in self.said
+            if one.id in self.ended
+        ]
+        if not hits:
+            raise MeasurementFailedError("No prompt was told when it should end.")
+        return sum(hits) / len(hits)
 
 
 async def eta_within(site: Site, pace: Pace, run: int) -> float:
     """The share of real ends within the said ranges, over all that was said."""
     deployment = await _deployment(site, run)
-    plan = plan_of(pace.eta_prompts)
+    simulator = RemoteSimulator(f"http://127.0.0.1:{deployment.simulator_port}")
+    full = plan_of(pace.eta_prompts)
+    moving = plan_of(pace.eta_prompts, MOVING_LOAD, run="eta-moving")
     workers = [worker_name(provider) for provider in PROVIDERS]
     async with deployment.running(SIMULATOR, CLASSIFIER, *workers):
-        came = await asyncio.to_thread(_replayed, deployment.settings, plan)
-    said = [one for one in came.said if one.id in came.ended]
-    if not said:
-        raise MeasurementFailedError("No prompt was told when it should end.")
-    first = {one.id: one for one in reversed(said)}
-    waited = [one for one in said if one.state == "waiting"]
-    ran = [one for one in said if one.state == "running"]
-    longest = max(one.ends_at[1] - one.at for one in said)
+        steady = await asyncio.to_thread(_replayed, deployment.settings, full)
+        troubling = asyncio.create_task(_trouble(simulator, moving[-1].due_s))
+        try:
+            troubled = await asyncio.to_thread(_replayed, deployment.settings, moving)
+        finally:
+            troubling.cancel()
+            await asyncio.gather(troubling, return_exceptions=True)
+    for what, came in (("near full load", steady), ("a cloud down, one slow", troubled)):
+        _tell(site, f"run {run}, {what}", came)
+    return Came([*steady.said, *troubled.said], {**steady.ended, **troubled.ended}).share()
+
+
+def _tell(site: Site, what: str, came: "Came") -> None:
+    words = standing(came.said, came.ended)
+    moved = sum(len(one.route) > 1 for one in came.ended.values())
     site.say(
-        f"  run {run}: {len(said):,} said of {len(first):,} of {len(plan):,} prompts; within: "
-        f"the first said {came.within(list(first.values())):.2f}, "
-        f"while waiting {came.within(waited) if waited else 0:.2f} of {len(waited):,}, "
-        f"under way {came.within(ran) if ran else 0:.2f} of {len(ran):,}; "
-        f"the longest said {longest:.0f} s"
+        f"  {what}: {len(words):,} words; {moved:,} of {len(came.ended):,} prompts moved; "
+        f"within: {came.share():.2f} of what was said, {share_within(words):.2f} at any moment"
     )
-    return came.within(said)
+    for line in table(words):
+        site.say(f"    {line}")
+
+
+async def _trouble(simulator: RemoteSimulator, length_s: float) -> None:
+    """Let the first cloud be down for a part of the replay, and the second one be slow."""
+    down, slowed = list(PROVIDERS)[:2]
+    begins, ends = (share * length_s for share in _DOWN)
+    faults = {"outages": [{"from_s": begins, "to_s": ends}]}
+    await asyncio.to_thread(simulator.set_faults, down, faults)
+    begins, ends = (share * length_s for share in _SLOW)
+    await asyncio.sleep(begins)
+    await asyncio.to_thread(partial(simulator.set_capacity, slowed, speed=_SLOWED))
+    await asyncio.sleep(ends - begins)
+    await asyncio.to_thread(simulator.reset_capacity, slowed)
 
 
 def service_s(prompt: DuePrompt, cloud: Mapping[str, Any]) -> float:
@@ -83,15 +122,15 @@ def service_s(prompt: DuePrompt, cloud: Mapping[str, Any]) -> float:
     return float(cloud["first_token_s"]) + float(cloud["per_token_s"]) * prompt.output_tokens
 
 
-def plan_of(prompts: int) -> Sequence[DuePrompt]:
-    """The trace at the speed that makes the load."""
-    recorded = plan_replay(prompts, run="eta")
+def plan_of(prompts: int, load: float = LOAD, run: str = "eta") -> Sequence[DuePrompt]:
+    """The trace at the speed that makes this part of what the clouds can serve."""
+    recorded = plan_replay(prompts, run=run)
     room = 0.0
     for cloud in PROVIDERS.values():
         each = sum(service_s(prompt, cloud) for prompt in recorded) / len(recorded)
         room += SLOTS / each
     usual = len(recorded) / recorded[-1].due_s
-    return plan_replay(prompts, LOAD * room / usual, run="eta")
+    return plan_replay(prompts, load * room / usual, run=run)
 
 
 def _replayed(settings: Settings, plan: Sequence[DuePrompt]) -> Came:

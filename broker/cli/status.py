@@ -59,15 +59,19 @@ def _line(found: "Status") -> None:
 def told(found: "Status", now: float) -> str:
     """The status in words."""
     parts = [_where(found, now)]
+    if found.held_until is not None and found.held_until > now:
+        held = milliseconds(1000 * (found.held_until - now))
+        parts.append(f"held for {held} more by its tenant's rate")
     if found.starts_at is not None and found.state == "waiting":
-        parts.append(f"starts {_range(found.starts_at, now)}")
+        parts.append(_range("starts", found.starts_at, now))
     if found.ends_at is not None:
-        parts.append(f"ends {_range(found.ends_at, now)}")
+        parts.append(_range("ends", found.ends_at, now))
     if found.said_at is not None:
         parts.append(f"said {milliseconds(max(0.0, now - found.said_at) * 1000)} ago")
     elif found.ends_at is not None:
         parts.append("estimated from offsets" if found.state == "waiting" else "estimated")
-    return f"{found.id}: {', '.join(parts)}"
+    why = f". {found.why}" if found.why and found.state in ("waiting", "running") else ""
+    return f"{found.id}: {', '.join(parts)}{why}"
 
 
 def _where(found: "Status", now: float) -> str:
@@ -75,17 +79,21 @@ def _where(found: "Status", now: float) -> str:
         case "completed":
             took = milliseconds(1000 * max(0.0, (found.completed_at or now) - found.accepted_at))
             by = f" by {found.provider}" if found.provider else ""
+            calls = [_times(found.calls, "call")] if found.calls > 1 else []
+            moves = [_times(found.moves, "move")] if found.moves else []
+            with_ = " and ".join((*calls, *moves))
+            code = f" ({found.code})" if found.code and found.code != found.status else ""
             why = f": {found.why}" if found.why else ""
-            return f"{found.status}{by}, {took} after it was accepted{why}"
+            after = f"{took} after it was accepted{', with ' if with_ else ''}{with_}"
+            return f"{found.status}{code}{by}, {after}{why}"
         case "running":
             since = milliseconds(1000 * max(0.0, now - (found.since or now)))
             by = f" ({found.worker})" if found.worker else ""
             return f"call {found.calls} at {found.provider}{by} for {since}"
         case "waiting":
             place = "" if found.place is None else f", {found.place:,} before it"
-            again = f", after {found.calls} calls" if found.calls else ""
-            why = f". {found.why}" if found.why else ""
-            return f"waiting in {found.provider}'s {found.lane} lane{place}{again}{why}"
+            again = f", after {_times(found.calls, 'call')}" if found.calls else ""
+            return f"waiting in {found.provider}'s {found.lane} lane{place}{again}"
         case "not_classified":
             place = "" if found.place is None else f", {found.place:,} before it in its partition"
             return f"not taken up by the classifier yet{place}"
@@ -93,6 +101,13 @@ def _where(found: "Status", now: float) -> str:
             return f"nowhere: {found.why}"
 
 
-def _range(given: "Range", now: float) -> str:
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _range(what: str, given: "Range", now: float) -> str:
     low, high = (milliseconds(max(0.0, one - now) * 1000) for one in given)
-    return f"in {low} to {high}"
+    if given[1] <= now:
+        ago = milliseconds((now - given[1]) * 1000)
+        return f"{what[:-1]} was expected until {ago} ago"
+    return f"{what} within {high}" if given[0] <= now else f"{what} in {low} to {high}"

@@ -13,11 +13,9 @@ comes.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import exp, log
 from typing import Final, Literal
-
-from broker.core.lanes import LANES, Lane
 
 SAID: Final = 0.8
 """The share of real times that fall within the said range, at least."""
@@ -26,10 +24,11 @@ AIM: Final = 0.85
 SLACK_S: Final = 0.1
 """Of every time that no expectation is about; also keeps ratios of short times in bounds."""
 
-Kind = Literal["start", "end", "call"]
-"""What is expected: the start of what waits, its end, or the end of a call under way."""
+Kind = Literal["start", "end", "call", "overdue", "moved"]
+"""What is expected: the start of what waits, its end, the end of a call under way, of one that
+should have ended, or of what goes to another provider, by its report."""
 
-_KINDS: Final[tuple[Kind, ...]] = ("start", "end", "call")
+_KINDS: Final[tuple[Kind, ...]] = ("start", "end", "call", "overdue", "moved")
 _HORIZONS: Final = (0.5, 2.0, 8.0, 32.0, 128.0)
 _STEP: Final = 0.15
 _LOWEST: Final = -4.5
@@ -120,44 +119,3 @@ class Ranges:
             if known is not None and known.weight >= _FEWEST:
                 return known
         return self._all[kind]
-
-
-class LaneSpeeds:
-    """Token units a second that each lane starts while work waits in it. Not thread-safe."""
-
-    _HALF_S: Final = 10.0
-    _STALE_S: Final = 60.0
-
-    def __init__(self) -> None:
-        self._looked_at: float | None = None
-        self._started: dict[Lane, float] = {}
-        self._waited: dict[Lane, bool] = {}
-        self._weights: dict[Lane, float] = dict.fromkeys(LANES, 0.0)
-        self._seconds: dict[Lane, float] = dict.fromkeys(LANES, 0.0)
-        self._known_at: dict[Lane, float] = {}
-
-    def looked(
-        self, started: Mapping[Lane, float], waiting: Mapping[Lane, int], now: float
-    ) -> None:
-        """All that was started so far, by lane, and how many wait now; some times a second.
-
-        What passes between two looks counts where work waited at both.
-        """
-        passed = 0.0 if self._looked_at is None else now - self._looked_at
-        for lane in LANES:
-            begun, waits = started.get(lane, 0.0), waiting.get(lane, 0) > 0
-            if passed > 0 and waits and self._waited.get(lane, False):
-                kept = 0.5 ** (passed / self._HALF_S)
-                since = begun - self._started.get(lane, begun)
-                self._weights[lane] = self._weights[lane] * kept + since
-                self._seconds[lane] = self._seconds[lane] * kept + passed
-                self._known_at[lane] = now
-            self._started[lane], self._waited[lane] = begun, waits
-        self._looked_at = now
-
-    def of(self, lane: Lane, now: float) -> float | None:
-        """The lane's speed; None where it was not measured for a second within the last minute."""
-        seconds = self._seconds[lane]
-        if seconds < 1.0 or now - self._known_at.get(lane, -1e9) > self._STALE_S:
-            return None
-        return self._weights[lane] / seconds or None

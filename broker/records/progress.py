@@ -29,7 +29,7 @@ class ProgressRecord:
     worker: str
     lane: str
     state: ProgressState
-    place: int
+    place: int | None
     starts_at: Range
     ends_at: Range
     at: float

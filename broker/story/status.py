@@ -19,6 +19,8 @@ State = Literal["completed", "running", "waiting", "not_classified", "nowhere"]
 
 SILENT_S: Final = 10.0
 """A worker's state that is older says nothing."""
+_CLOCKS_S: Final = 1.0
+"""What the clocks of two workers may differ by."""
 _PRIOR_FIRST_S: Final = 1.0
 _PRIOR_TOKEN_S: Final = 0.02
 
@@ -74,14 +76,21 @@ class Status:
     since: float | None = None
     """When the call under way began."""
     calls: int = 0
+    held_until: float | None = None
+    """Before then it may not start: its tenant's rate lets it in later."""
+    moves: int = 0
+    """How often it has changed its provider."""
     status: str | None = None
     completed_at: float | None = None
+    code: str | None = None
+    """Of the error that it ended with."""
     why: str = ""
+    """What it ended with, waits for, or was moved or tried again for; a sentence or nothing."""
 
     def as_json(self) -> dict[str, Any]:
         """What `status --json` prints."""
         shown = asdict(self)
-        for name in ("accepted_at", "said_at", "since", "completed_at"):
+        for name in ("accepted_at", "said_at", "since", "held_until", "completed_at"):
             at = shown[name]
             shown[name] = None if at is None else to_rfc3339(at)
         for name in ("starts_at", "ends_at"):
@@ -108,6 +117,8 @@ def status_of(facts: Facts, now: float) -> Status:
             lane=ended.lane or None,
             status=ended.status,
             completed_at=ended.completed_at,
+            moves=max(0, len(ended.route) - 1),
+            code=None if ended.error is None else ended.error.code,
             why="" if ended.error is None else ended.error.message,
         )
     if facts.is_done:
@@ -115,11 +126,26 @@ def status_of(facts: Facts, now: float) -> Status:
     if work is None:
         place = None if facts.ahead is None else facts.ahead.count
         return Status(**given, state="not_classified", place=place)
-    given |= {"provider": work.route[-1].provider, "lane": work.lane or None}
+    given |= {
+        "provider": work.route[-1].provider,
+        "lane": work.lane or None,
+        "moves": work.moves,
+        "why": _because(facts, work),
+    }
     under_way = _under_way(facts)
     if under_way is not None:
         return _running(given, facts, work, under_way, now)
     return _waiting(given, facts, work, now)
+
+
+def _because(facts: Facts, work: Work) -> str:
+    """Why it is where it is, when it was tried before."""
+    last = max(facts.calls, key=lambda one: (one.at, one.event == "ended"), default=None)
+    step = work.route[-1]
+    if last is not None and last.outcome == "retry" and last.at >= step.at:
+        what = last.code or last.http_status or "no answer"
+        return f"Call {last.attempt} failed ({what}), and it is tried again."
+    return f"Moved: {step.reason}." if work.moves else ""
 
 
 def _under_way(facts: Facts) -> CallEvent | None:
@@ -133,7 +159,11 @@ def _running(
 ) -> Status:
     given |= {"provider": call.provider, "since": call.at}
     told = facts.told
-    if told is not None and told.state == "running" and told.at >= call.at - 1.0:
+    if (
+        told is not None
+        and (told.state, told.provider) == ("running", call.provider)
+        and told.at >= call.at - _CLOCKS_S
+    ):
         return Status(
             **given, state="running", worker=told.worker, ends_at=told.ends_at, said_at=told.at
         )
@@ -145,11 +175,17 @@ def _running(
 def _waiting(given: dict[str, Any], facts: Facts, work: Work, now: float) -> Status:
     told = facts.told
     since = max((call.at for call in facts.calls), default=work.route[-1].at)
-    if told is not None and told.state == "waiting" and told.at >= since - 1.0:
+    if work.not_before is not None and work.not_before > now:
+        given |= {"held_until": work.not_before}
+    if (
+        told is not None
+        and (told.state, told.provider) == ("waiting", given["provider"])
+        and told.at >= since - _CLOCKS_S
+    ):
         return Status(
             **given,
             state="waiting",
-            worker=told.worker,
+            worker=told.worker or None,
             place=told.place,
             starts_at=told.starts_at,
             ends_at=told.ends_at,
@@ -159,17 +195,19 @@ def _waiting(given: dict[str, Any], facts: Facts, work: Work, now: float) -> Sta
     place = _place(facts.ahead, work, fresh)
     starts_s = _starts_in(place, work, fresh, now)
     if place is None or starts_s is None:
-        why = "" if fresh else f"No worker of {given['provider']} says anything."
-        return Status(**given, state="waiting", place=place, why=why)
-    ranges = Ranges()
+        if not fresh:
+            given |= {"why": f"No worker of {given['provider']} says anything."}
+        return Status(**given, state="waiting", place=place)
+    ranges, held = Ranges(), max(now, given.get("held_until", now))
+    starts_s = max(0.0, starts_s - (held - now))
     low, high = ranges.of("start", work.lane, starts_s)
     first, last = ranges.of("end", work.lane, starts_s + _takes(work, fresh))
     return Status(
         **given,
         state="waiting",
         place=place,
-        starts_at=(now + low, now + high),
-        ends_at=(now + first, now + last),
+        starts_at=(held + low, held + high),
+        ends_at=(held + first, held + last),
     )
 
 

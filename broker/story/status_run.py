@@ -151,9 +151,11 @@ class _Look:
                 if message.key() != key:
                     continue
                 try:
-                    told = decode_progress(message.value())
+                    found = decode_progress(message.value())
                 except BadRecordError:
                     continue
+                if told is None or found.at >= told.at:
+                    told = found
         return told
 
     def _states(self, provider: str) -> list[ProviderState]:

@@ -3,6 +3,7 @@
 import pytest
 
 from broker.bench.expected_times import LOAD, PROVIDERS, SLOTS, Came, plan_of, service_s
+from broker.bench.failing import MeasurementFailedError
 from broker.records.progress import ProgressRecord
 from tests.story.seeding import completion_of
 
@@ -27,10 +28,15 @@ def said(identity: str, low: float, high: float) -> ProgressRecord:
 def test_each_word_counts_against_the_prompt_s_real_end() -> None:
     ended = {name: completion_of(name, T, ms) for name, ms in (("a", 5_000.0), ("b", 9_000.0))}
     words = [said("a", 4, 6), said("a", 5, 5), said("b", 1, 8), said("b", 9.5, 20)]
-    assert Came(words, ended).within(words) == 0.5
+    assert Came(words, ended).share() == 0.5
 
 
-def test_the_load_is_just_below_what_both_clouds_can_serve() -> None:
+def test_words_about_nobody_who_ended_are_no_figure() -> None:
+    with pytest.raises(MeasurementFailedError):
+        Came([said("a", 4, 6)], {}).share()
+
+
+def test_the_load_is_just_below_what_all_clouds_can_serve() -> None:
     plan = plan_of(200)
     room = sum(
         SLOTS * len(plan) / sum(service_s(prompt, cloud) for prompt in plan)

@@ -33,8 +33,8 @@ def say(seeder: Seeder, identity: str, state: Any, at: float) -> None:
         lane="light",
         state=state,
         place=7,
-        starts_at=(at + 5, at + 9),
-        ends_at=(at + 8, at + 20),
+        starts_at=(at + 500, at + 900),
+        ends_at=(at + 800, at + 2_000),
         at=at,
     )
     seeder.write(seeder.topics.progress, encode_progress(record), 0, key=identity.encode())

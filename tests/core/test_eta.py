@@ -1,4 +1,4 @@
-"""Expected times: how ranges follow what comes true, and how fast a lane is."""
+"""Expected times: how ranges follow what comes true, and how wide they are."""
 
 import random
 from collections.abc import Callable
@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.eta import AIM, SAID, LaneSpeeds, Ranges, Spread
-from broker.core.lanes import LANES
-
-NOBODY = dict.fromkeys(LANES, 0)
+from broker.core.eta import AIM, SAID, Ranges, Spread
 
 
 class TestSpread:
@@ -125,37 +122,3 @@ class TestRanges:
             ranges.met(kind, "light", expected, real, within=within)  # type: ignore[arg-type]  # one of the kinds
         low, high = ranges.of(kind, "light", expected)  # type: ignore[arg-type]  # as above
         assert 0 <= low <= high
-
-
-class TestLaneSpeeds:
-    def test_it_is_what_starts_while_work_waits(self) -> None:
-        speeds, started = LaneSpeeds(), 0.0
-        for look in range(40):
-            speeds.looked({"light": started}, {**NOBODY, "light": 5}, look * 0.5)
-            started += 50.0
-        assert speeds.of("light", 20.0) == pytest.approx(100.0)
-        assert speeds.of("heavy", 20.0) is None
-
-    def test_time_without_work_does_not_count(self) -> None:
-        speeds, started = LaneSpeeds(), 0.0
-        for look in range(40):
-            busy = look < 20
-            speeds.looked({"light": started}, {**NOBODY, "light": 3 * busy}, look * 0.5)
-            started += 50.0 if busy else 0.0
-        assert speeds.of("light", 20.0) == pytest.approx(100.0)
-
-    def test_it_follows_a_change_within_some_tens_of_seconds_and_grows_stale(self) -> None:
-        speeds, started = LaneSpeeds(), 0.0
-        for look in range(200):
-            speeds.looked({"light": started}, {**NOBODY, "light": 5}, look * 0.5)
-            started += 50.0 if look < 100 else 10.0
-        known = speeds.of("light", 100.0)
-        assert known is not None
-        assert 15.0 < known < 40.0
-        assert speeds.of("light", 200.0) is None
-
-    def test_too_short_a_time_says_nothing(self) -> None:
-        speeds = LaneSpeeds()
-        speeds.looked({"light": 0.0}, {**NOBODY, "light": 5}, 0.0)
-        speeds.looked({"light": 50.0}, {**NOBODY, "light": 5}, 0.5)
-        assert speeds.of("light", 0.5) is None

@@ -145,3 +145,33 @@ def test_as_json_times_are_rfc_3339_and_what_is_not_known_is_null() -> None:
     assert shown["starts_at"] == ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:01.000Z"]
     assert shown["completed_at"] is None
     assert shown["state"] == "waiting"
+
+
+def test_what_another_worker_said_before_the_move_says_nothing_of_it_now() -> None:
+    work = work_of("p1", T, step("azure", at=T + 0.1))
+    moved = work.moved(step("google", at=NOW - 0.5), attempt=1)
+    old = said(NOW - 0.7)
+    found = now(work=moved, told=old, ahead=Ahead(3, 2), states=[state(provider="google")])
+    assert (found.provider, found.moves, found.said_at) == ("google", 1, None)
+    assert found.why.startswith("Moved: ")
+    # And the word of the one that gave it away is the new one's, before that has spoken.
+    found = now(work=moved, told=replace(old, provider="google", worker="", place=None))
+    assert (found.provider, found.worker, found.place) == ("google", None, None)
+    assert found.ends_at == old.ends_at
+
+
+def test_what_its_tenant_s_rate_holds_starts_no_sooner() -> None:
+    held = replace(work_of("p1", T, step("azure", at=T + 0.1)), not_before=NOW + 300)
+    found = now(work=held, ahead=Ahead(4, 6), states=[state()])
+    assert found.held_until == NOW + 300
+    assert found.starts_at is not None
+    assert found.starts_at[0] >= NOW + 300
+    assert now(work=replace(held, not_before=NOW - 1)).held_until is None
+
+
+def test_what_is_tried_again_says_what_failed() -> None:
+    calls = [
+        call_of("p1", 1, T + 1),
+        call_of("p1", 1, T + 2, ended=True, outcome="retry", code="503"),
+    ]
+    assert now(calls=calls, states=[state()]).why == "Call 1 failed (503), and it is tried again."

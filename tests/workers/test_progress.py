@@ -10,7 +10,8 @@ from broker.records.progress import ProgressRecord
 from tests.workers import local_provider as says
 from tests.workers.building import on_loop, partition_of, until, work
 from tests.workers.test_answering import Running, running
-from workers.progress import AGAIN_S, MOST_A_LOOK, Given, Progress
+from workers.progress import MOST_A_LOOK, Given, Progress
+from workers.words import AGAIN_S
 
 HEAVY: dict[str, Any] = {"weight": 9_000, "expected_output_tokens": 2_000}
 
@@ -99,7 +100,7 @@ def test_ranges_follow_what_came_true() -> None:
         async with running(slots=2) as worker:
             told = Told(worker)
             worker.provider.reply = says.silent(0.25)
-            ranges = told.progress._ranges  # noqa: SLF001 - what it learned
+            ranges = told.progress.words.ranges
             before = ranges.of("call", "light", 8.0)
             # It expects ten seconds of each, before it has seen what they take.
             worker.read(*((0, work(f"p{n}", expected_output_tokens=400)) for n in range(2)))
@@ -109,7 +110,7 @@ def test_ranges_follow_what_came_true() -> None:
             told.look()
             after = ranges.of("call", "light", 8.0)
             assert after[0] < before[0]
-            assert not told.progress._said  # noqa: SLF001 - nothing is kept of what has ended
+            assert not told.progress.words
 
     on_loop(main())
 
@@ -126,8 +127,8 @@ def test_what_is_cancelled_lost_or_moved_is_forgotten_and_teaches_nothing() -> N
             worker.lose([1])
             await until(lambda: not worker.answering.running)
             told.look()
-            assert not told.progress._said  # noqa: SLF001 - as above
-            assert not told.progress._ranges._spreads.get(("end", "light", 5))  # noqa: SLF001 - as above
+            assert not told.progress.words
+            assert not told.progress.words.ranges._spreads.get(("end", "light", 5))  # noqa: SLF001 - what it learned
 
     on_loop(main())
 
@@ -141,8 +142,8 @@ def test_no_look_says_more_than_so_many_and_each_lane_has_its_part() -> None:
             worker.read(*((partition_of("batch"), work(f"b{n}", **HEAVY)) for n in range(400)))
             await until(lambda: len(worker.provider.asked) == 4)
             seen: set[str] = set()
-            for _ in range(20):
-                found = told.look()
+            for look in range(20):
+                found = told.look(look * 0.25)
                 assert len(found) <= MOST_A_LOOK
                 assert seen or {"light", "batch"} <= {one.lane for one in found.values()}
                 assert not seen & set(found)
@@ -166,5 +167,77 @@ def test_while_the_breaker_is_open_nothing_starts_before_it_is_tried_again() -> 
             # The least factor of the range that stands before anything is known.
             assert found["a"].starts_at[1] > time.time() + 20
             await asyncio.sleep(0)
+
+    on_loop(main())
+
+
+def test_what_is_moved_is_told_so_at_once_and_what_was_said_of_it_teaches_the_range() -> None:
+    async def main() -> None:
+        breaker = BreakerRules(in_a_row=1, open_s=30.0, open_cap_s=30.0)
+        async with running(breaker=breaker, slots=1) as worker:
+            told = Told(worker)
+            worker.provider.reply = says.silent(0.5)
+            worker.provider.replies["first"] = [says.error(503)]
+            worker.read(
+                (0, work("first", **HEAVY)), *((0, work(f"p{n}", **HEAVY)) for n in range(3))
+            )
+            await until(lambda: worker.provider.served["first"])
+            told.look()
+            told.records.clear()
+            await until(lambda: len(worker.moves()) == 4)
+            found = {one.id: one for one in told.records}
+            assert {"p0", "p1", "p2"} <= set(found)
+            for one in found.values():
+                assert (one.state, one.worker, one.place) == ("waiting", "", None)
+                assert one.provider != "azure"
+                assert one.ends_at[0] < one.ends_at[1]
+            assert not told.progress.words
+
+    on_loop(main())
+
+
+def test_what_comes_from_another_provider_is_spoken_of_however_short_it_is() -> None:
+    async def main() -> None:
+        async with running(slots=1) as worker:
+            told = Told(worker)
+            worker.provider.reply = says.silent(0.01)
+            worker.read(*((0, work(f"p{n}", expected_output_tokens=1)) for n in range(30)))
+            await until(lambda: len(worker.completions()) == 30)
+            worker.provider.reply = says.silent()
+            moved = work("moved", expected_output_tokens=1, route=("google", "azure"))
+            worker.read((0, moved), (0, work("own", expected_output_tokens=1)))
+            await until(lambda: len(worker.provider.asked) == 31)
+            assert "moved" in told.look()
+
+    on_loop(main())
+
+
+def test_what_may_not_start_yet_is_told_from_when_on_it_may() -> None:
+    async def main() -> None:
+        async with running(slots=1) as worker:
+            told = Told(worker)
+            later = time.time() + 30.0
+            worker.read((0, work("held", not_before=later)))
+            await until(lambda: worker.made.dispatcher.resting == 1)
+            found = told.look()["held"]
+            assert (found.state, found.place) == ("waiting", None)
+            assert later <= found.starts_at[0] <= found.starts_at[1]
+            assert later <= found.ends_at[0] <= found.ends_at[1]
+            assert told.look() == {}
+
+    on_loop(main())
+
+
+def test_no_range_goes_past_the_deadline_that_ends_what_has_not_begun() -> None:
+    async def main() -> None:
+        async with running(slots=1) as worker:
+            told = Told(worker)
+            worker.provider.reply = says.silent()
+            deadline = time.time() + 20.0
+            worker.read(*((0, work(f"p{n}", **HEAVY, deadline=deadline)) for n in range(4)))
+            await until(lambda: worker.provider.asked)
+            found = told.look()
+            assert found
+            assert all(one.ends_at[1] <= deadline + 1.0 for one in found.values())
 
     on_loop(main())
