@@ -6,18 +6,19 @@ import time
 from dataclasses import dataclass, replace
 
 from broker.core.breaker import Breaker
-from broker.core.retries import Action, Failure, RetryRules, Step, named, next_step
-from broker.core.routing import Decision, NoDecision
+from broker.core.retries import RetryRules
+from broker.core.routing import Decision
 from broker.records import completion as completions
 from broker.records.completion import encode_completion
 from broker.records.errors import UsageError, WeighbridgeError
 from broker.store.reading import DataRefError
 from broker.telemetry.logs import get_logger
+from workers.after_failure import after_failure
 from workers.calling import CallResult, Prepared, ProviderClient
 from workers.claim_check import ClaimCheck
 from workers.credentials import CredentialError
 from workers.endings import Endings
-from workers.ends import End, Finish, Move, Rest, is_able
+from workers.ends import End, Finish, Move, Rest
 from workers.hedging import Hedging
 from workers.inputs import Inputs
 from workers.job import Job
@@ -195,62 +196,33 @@ class Attempts:
         if result.expired:
             self.notes.ended(job, "stop", result, "deadline_passed")
             return self.expired(job)
-        now, failure = time.time(), failure_of(job, result)
-        job.last_failure = named(failure)
-        chosen = self.mover.choose(job, job.last_failure, now)
-        failure = replace(failure, alone=not is_able(chosen))
+        now = time.time()
         jitter = random.random()  # noqa: S311 - it spreads retries, it guards nothing
-        step = next_step(failure, self.rules, now=now, jitter=jitter)
-        if step.spent and ticket.spent(now):
-            self._tell_spent(failure)
-        if step.unhealthy:
-            ticket.failed(now)
-        if step.action is Action.MOVE:
-            # Once more, for the route to tell the whole reason.
-            chosen = self.mover.choose(job, step.why, now)
-        return self._follow(job, result, step, chosen, now)
-
-    def _tell_spent(self, failure: Failure) -> None:
-        """To the operator, once until it answers again."""
-        self.tallies.spent()
-        get_logger(provider=self.provider).error(
-            "provider_spent",
-            why=named(failure),
-            then="its work moves to other providers; it is tried again every 1 to 10 minutes",
-            mend="Raise the quota or pay at the provider, or take it out of the settings.",
+        after = after_failure(
+            job, result, ticket, rules=self.rules, mover=self.mover, now=now, jitter=jitter
         )
-
-    def _follow(
-        self, job: Job, result: CallResult, step: Step, chosen: Decision | NoDecision, now: float
-    ) -> End:
+        if after.newly_spent:
+            self._tell_spent(job)
         code = result.code or (None if result.status is None else str(result.status))
-        if step.action is Action.RETRY:
-            self.notes.ended(job, "retry", result, code)
-            job.retries = True
-            return Rest(now + step.after_s)
+        if after.end is not None:
+            self.notes.ended(job, "retry" if isinstance(after.end, Rest) else "move", result, code)
+            return after.end
         message, why = result.message, None
-        if step.action is Action.MOVE:
-            if isinstance(chosen, Decision):
-                self.notes.ended(job, "move", result, code)
-                return Move(chosen)
-            message = f"{message} No other provider can take it: {chosen.sentence}."
-            why = chosen.not_routed
+        if after.nobody is not None:
+            message = f"{message} No other provider can take it: {after.nobody.sentence}."
+            why = after.nobody.not_routed
         self.notes.ended(job, "stop", result, code)
         error = completions.Failure(
             result.kind, code or "unknown", message, result.status, not_routed=why
         )
-        return self._finish(job, "refused" if step.action is Action.REFUSED else "failed", error)
+        return self._finish(job, "refused" if after.refused else "failed", error)
 
-
-def failure_of(job: Job, result: CallResult) -> Failure:
-    """A call that was not answered, as the retry table is asked about it."""
-    return Failure(
-        status=result.status,
-        code=None if result.transport is not None else result.code,
-        transport=result.transport,
-        retry_after_s=result.retry_after_s,
-        should_retry=result.should_retry,
-        calls=job.calls,
-        calls_here=job.calls_here,
-        deadline=job.work.deadline,
-    )
+    def _tell_spent(self, job: Job) -> None:
+        """To the operator, once until it answers again."""
+        self.tallies.spent()
+        get_logger(provider=self.provider).error(
+            "provider_spent",
+            why=job.last_failure,
+            then="its work moves to other providers; it is tried again every 1 to 10 minutes",
+            mend="Raise the quota or pay at the provider, or take it out of the settings.",
+        )

@@ -1,14 +1,14 @@
 """What a call's end leads to, by the rules of a worker: answered, again, elsewhere, or failed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from broker.core.breaker import Breaker
 from broker.core.call_costs import spent_by
 from broker.core.output_length import Answered
 from broker.core.prices import UNKNOWN
-from broker.core.retries import Action, Failure, RetryRules, named, next_step
+from broker.core.retries import RetryRules
 from broker.core.routing import Decision
 from broker.core.weighing import answers_asked
 from broker.records.completion import Status
@@ -17,8 +17,9 @@ from broker.settings.prices import prices_of
 from broker.simulate.asked import Asked
 from broker.simulate.clouds import Call
 from broker.simulate.quiet_tallies import QuietTallies
-from workers.attempt import failure_of
-from workers.ends import Move, Rest, is_able
+from workers.after_failure import after_failure
+from workers.calling import CallResult
+from workers.ends import Move, Rest
 from workers.job import Job
 from workers.leaving import Here
 from workers.moving import Mover
@@ -118,26 +119,23 @@ class Attempted:
         job, result = call.job, call.result
         if result.expired:
             return Followed("expired", "deadline_passed")
-        failure = failure_of(job, result)
-        job.last_failure = named(failure)
-        mover = self._parts.mover
-        chosen = mover.choose(job, job.last_failure, now)
-        failure = replace(failure, alone=not is_able(chosen))
-        step = next_step(failure, self._parts.rules, now=now, jitter=self._chance())
-        if step.spent:
-            call.ticket.spent(now)
-        if step.unhealthy:
-            call.ticket.failed(now)
-        if step.action is Action.RETRY:
-            job.retries = True
-            return Rest(now + step.after_s)
-        if step.action is Action.MOVE and isinstance(chosen, Decision):
-            return Move(chosen)
-        return Followed("refused" if step.action is Action.REFUSED else "failed", _code(failure))
+        parts = self._parts
+        after = after_failure(
+            job,
+            result,
+            call.ticket,
+            rules=parts.rules,
+            mover=parts.mover,
+            now=now,
+            jitter=self._chance(),
+        )
+        if after.end is not None:
+            return after.end
+        return Followed("refused" if after.refused else "failed", _code(result))
 
 
-def _code(failure: Failure) -> str:
+def _code(result: CallResult) -> str:
     """The code of the completion's error."""
-    if failure.transport is not None:
-        return failure.transport.value
-    return failure.code or str(failure.status or "unknown")
+    if result.transport is not None:
+        return result.transport.value
+    return result.code or str(result.status or "unknown")
