@@ -42,6 +42,9 @@ class ShardRules:
     times_others: float = 4.0
     """And it sends so many times the mean of the others."""
     look_every_s: float = 1.0
+    look_after: int = 32
+    """In a crowded lane that has nobody kept apart, also after so many prompts: of a burst at a
+    classifier's full speed thousands would stand before everyone else's within a second."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,7 @@ class _LaneLoad:
     total: float = 0.0
     crowded_at: float | None = None
     looked_at: float | None = None
+    since: int = 0
     noisy: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -67,7 +71,11 @@ class TenantShards:
         """A prompt of this weight goes into the lane, where it is expected to wait so long."""
         load, rules = self._lanes[lane], self._rules
         if wait_s >= rules.crowded_wait_s:
-            load.crowded_at = now
+            load.since += 1
+            at, load.crowded_at = load.crowded_at, now
+            turned = at is None or now - at > rules.crowded_for_s
+            if turned or (load.since >= rules.look_after and not load.noisy):
+                load.looked_at = None
         elapsed = (now - load.based_at) / rules.half_life_s
         if elapsed > _REBASE_AT:
             _rebase(load, now, 2.0**-elapsed)
@@ -87,7 +95,7 @@ class TenantShards:
         """Who is kept apart now, with its share of the lane's weight; looked at now and then."""
         load, rules = self._lanes[lane], self._rules
         if load.looked_at is None or not 0 <= now - load.looked_at < rules.look_every_s:
-            load.looked_at = now
+            load.looked_at, load.since = now, 0
             crowded = load.crowded_at is not None and now - load.crowded_at <= rules.crowded_for_s
             load.noisy = _noisy(load, rules) if crowded else {}
         return load.noisy
