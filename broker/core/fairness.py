@@ -127,7 +127,7 @@ class FairQueue(Generic[T]):
         return came[0][2] if came else None
 
     def use(self, share_of: Callable[[str], float]) -> None:
-        """Other shares, for each tenant from when it next comes with nothing waiting."""
+        """Other shares, for each tenant from its next start on. Any thread may say so."""
         self._clocks.use(share_of)
 
     def add(self, item: T, key: float) -> None:

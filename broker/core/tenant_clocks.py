@@ -16,15 +16,16 @@ _LOOKED_AT: Final = 2
 class Tenant:
     """`clock` is its turn, `waiting` how many items it has here.
 
-    `idle` says that it stands among those that may be forgotten.
+    `terms` says of which shares its own is, `idle` that it stands among those that may be forgotten.
     """
 
-    __slots__ = ("clock", "idle", "name", "share", "waiting")
+    __slots__ = ("clock", "idle", "name", "share", "terms", "waiting")
 
     def __init__(self, name: str, clock: float) -> None:
         self.name = name
         self.clock = clock
         self.share = 1.0
+        self.terms = 0
         self.waiting = 0
         self.idle = False
 
@@ -41,6 +42,7 @@ class TenantClocks:
         self._tenants: dict[str, Tenant] = {}
         self._idle: deque[Tenant] = deque()
         self._waiting = 0
+        self._terms = 0
         self._shares = 0.0
         self._served = self._clock = 0.0
 
@@ -49,8 +51,9 @@ class TenantClocks:
         return len(self._tenants)
 
     def use(self, share_of: Callable[[str], float]) -> None:
-        """Other shares, for each tenant from when it next comes with nothing waiting."""
+        """Other shares, for each tenant from its next start on. Any thread may say so."""
         self._share_of = share_of
+        self._terms += 1
 
     def tenant(self, name: str) -> Tenant:
         """The tenant of this name, which comes new if it is not known."""
@@ -62,10 +65,9 @@ class TenantClocks:
     def joins(self, tenant: Tenant) -> None:
         """An item of this tenant comes."""
         if not tenant.waiting:
-            clock, share = self._clock, self._share_of(tenant.name)
-            tenant.clock = max(tenant.clock, clock)
-            tenant.share = max(_LEAST_SHARE, share)
-            self._shares += tenant.share
+            tenant.clock = max(tenant.clock, self._clock)
+            tenant.share = 0.0
+            self._give_share(tenant)
             self._waiting += 1
         tenant.waiting += 1
 
@@ -76,6 +78,8 @@ class TenantClocks:
     def served(self, tenant: Tenant, weight: int) -> None:
         """An item of this weight starts."""
         weight = max(weight, _LEAST_WEIGHT)
+        if tenant.terms != self._terms:
+            self._give_share(tenant)
         # Who had nothing but work of a model that had to wait gets nothing for that time either.
         # Inside a slice starts do not come in the order of the clocks: that far nobody is moved on.
         start = max(tenant.clock, self._served - SLICE)
@@ -84,6 +88,12 @@ class TenantClocks:
         passed = self._clock + weight / max(self._shares, tenant.share)
         self._clock = max(self._clock, start, min(passed, end))
         self._leaves(tenant)
+
+    def _give_share(self, tenant: Tenant) -> None:
+        """Its share as it is now, instead of what it had."""
+        tenant.terms = self._terms
+        before, tenant.share = tenant.share, max(_LEAST_SHARE, self._share_of(tenant.name))
+        self._shares += tenant.share - before
 
     def _leaves(self, tenant: Tenant) -> None:
         tenant.waiting -= 1

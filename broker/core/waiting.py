@@ -107,10 +107,7 @@ class WaitingRoom(Generic[T]):
         return self._share_of
 
     def use(self, share_of: Callable[[str], float]) -> None:
-        """Other shares, for each tenant from when it next comes with nothing waiting.
-
-        Any thread may say so.
-        """
+        """Other shares, for each tenant from its next start on. Any thread may say so."""
         self._share_of = share_of
         for queue in (self._pressing, *self._queues.values()):
             queue.use(share_of)

@@ -1,7 +1,7 @@
 """Turns of tenants: whoever floods a lane, each of the others is served its share, and in time."""
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -247,18 +247,18 @@ def test_a_share_of_nothing_is_a_very_small_one(share: float) -> None:
     assert sum(taken(queue).tenant == "poor" for _ in range(6)) == 1
 
 
-def test_a_new_share_counts_from_when_its_tenant_next_comes() -> None:
-    shares: defaultdict[str, float] = defaultdict(lambda: 1.0)
-    queue: FairQueue[Item] = FairQueue(shares.__getitem__)
-    for share in (1.0, 4.0):
-        shares["a"] = share
-        for _ in range(100):
-            put(queue, Item("a"))
-            put(queue, Item("b"))
-        first = Counter(taken(queue).tenant for _ in range(50))
-        assert first["a"] == pytest.approx(50 * share / (share + 1), abs=3)
-        while queue.take() is not None:
-            pass
+def test_a_new_share_counts_also_for_a_tenant_that_never_has_nothing_waiting() -> None:
+    queue: FairQueue[Item] = FairQueue(equal_shares)
+    for _ in range(300):
+        put(queue, Item("a"))
+        put(queue, Item("b"))
+    for share in (1.0, 4.0, 0.25, 1.0):
+        queue.use(lambda name, share=share: share if name == "a" else 1.0)  # type: ignore[misc]
+        first = Counter(taken(queue).tenant for _ in range(100))
+        assert first["a"] == pytest.approx(100 * share / (share + 1), abs=7)
+    while queue.take() is not None:
+        pass
+    assert queue._clocks._shares == 0.0  # noqa: SLF001 - what is left of them would never go
 
 
 def test_tenants_that_are_gone_are_forgotten() -> None:
