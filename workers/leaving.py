@@ -106,11 +106,12 @@ class Leaving:
         if not isfinite(allowance.soonest_s) or not self._is_time(now):
             return  # it is slots that they wait for
         requests, tokens = 0, 0.0
+        wait_behind = allowance.behind(now)
         for lane in LANES:
             nobody: set[tuple[str, str | None]] = set()
             for job in list(waiting_in(lane)):
                 work = job.work
-                wait = allowance.wait_behind(work.model, requests, tokens, now)
+                wait = wait_behind(work.model, requests, tokens)
                 requests += 1
                 tokens += estimated(work)
                 if wait <= mover.wait_limit(lane) or (work.model, work.provider) in nobody:

@@ -193,15 +193,22 @@ class Allowance:
             self._concurrency.looked(now, due)
             self._resize()
 
-    def wait_behind(self, model: str, requests: int, tokens: float, now: float) -> float:
-        """Seconds until what stands behind so many requests and tokens may start."""
+    def behind(self, now: float) -> Callable[[str, int, float], float]:
+        """Says for many in a row when one may start: by its model, and by what is before it.
+
+        That is requests and tokens; the answer is in seconds.
+        """
         rates = self.quotas.rates()
-        waits = self.quotas.refused_for(model, now)
-        if rates.requests:
-            waits = max(waits, requests / rates.requests)
-        if rates.tokens:
-            waits = max(waits, tokens / rates.tokens)
-        return waits
+
+        def wait(model: str, requests: int, tokens: float) -> float:
+            waits = self.quotas.refused_for(model, now)
+            if rates.requests:
+                waits = max(waits, requests / rates.requests)
+            if rates.tokens:
+                waits = max(waits, tokens / rates.tokens)
+            return waits
+
+        return wait
 
     def speed(self) -> float | None:
         """Token units a second that the quotas allow, of prompts as of late; None: any."""

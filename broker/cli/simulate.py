@@ -1,5 +1,6 @@
 """`weighbridge simulate`: policies tried on yesterday's log, or on a trace, in virtual time."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,7 @@ def simulate(
     from broker.settings import load_settings
     from broker.simulate.compare import compare
     from broker.simulate.outages import with_outages
-    from broker.simulate.policies import Policy, read_policies
+    from broker.simulate.policies import read_policies
     from broker.simulate.scenarios import of_traces
     from broker.simulate.tables import tables
 
@@ -86,7 +87,7 @@ def simulate(
         raise UsageError("--prompts and --speed belong to --trace.", mend="Leave them out.")
     write_page = None if html is None else _page_writer(html)
     policies = tuple(
-        Policy(one.name, with_outages(one.settings, outage or ()))
+        replace(one, settings=with_outages(one.settings, outage or ()))
         for one in read_policies(config, tuple(policy or ()))
     )
     if trace:

@@ -32,6 +32,9 @@ class Capacity:
     tokens_per_minute: int | None = None
 
 
+Told = Callable[["Call"], None]
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One call under way. Times are unix seconds of virtual time."""
@@ -41,15 +44,15 @@ class Call:
     ticket: Ticket
     number: int
     began: float
+    ended: Told
+    """Is told when its time has come, with the result."""
     served: Served = field(init=False)
     result: CallResult = field(init=False)
     has_place: bool = False
 
 
 class Cloud:
-    """One provider. `ended` is told each call with its result, when its time has come."""
-
-    ended: Callable[[Call], None]
+    """One provider, for all of its workers."""
 
     def __init__(
         self,
@@ -71,7 +74,6 @@ class Cloud:
         self._in_use = 0
         self._waiting: deque[Call] = deque()
         self._numbers: dict[str, int] = {}
-        self.ended = _nobody
 
     def begin(self, call: Call) -> None:
         """A call comes in."""
@@ -148,7 +150,7 @@ class Cloud:
             slots = self._capacity.slots
             while self._waiting and (slots is None or self._in_use < slots):
                 self._take(self._waiting.popleft())
-        self.ended(call)
+        call.ended(call)
 
 
 def later(result: CallResult, seconds: float, first_s: float) -> CallResult:
@@ -166,10 +168,6 @@ def later(result: CallResult, seconds: float, first_s: float) -> CallResult:
         usage=result.usage,
         received_tokens=result.received_tokens,
     )
-
-
-def _nobody(call: Call) -> None:
-    raise AssertionError(f"nobody listens for the call of {call.job.work.id}")
 
 
 _AT_THE_DOOR: Final = frozenset(

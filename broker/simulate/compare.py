@@ -65,6 +65,7 @@ def compare(scenario: Scenario, policies: Sequence[Policy], say: Callable[[str],
             scenario.clouds(policy.settings),
             delays=scenario.delays,
             seed=scenario.seed,
+            workers=policy.workers,
         )
         with _without_collector():
             outcome = replay.run()

@@ -1,6 +1,6 @@
-"""A whole deployment in virtual time: one classifier, and one worker for each provider."""
+"""A whole deployment in virtual time: one classifier, and a pool of workers for each provider."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from random import Random
@@ -19,6 +19,7 @@ from broker.simulate.classifier import SimulatedClassifier
 from broker.simulate.clouds import Cloud
 from broker.simulate.events import Events
 from broker.simulate.outcome import Outcome
+from broker.simulate.pools import Pool
 from broker.simulate.reports import Board
 from broker.simulate.worker import SimulatedWorker
 from workers.job import Job
@@ -51,7 +52,10 @@ class MakeCloud(Protocol):
 
 
 class Replay:
-    """One replay of prompts (in the order in which they come) by one configuration."""
+    """One replay of prompts (in the order in which they come) by one configuration.
+
+    `workers` are the sizes of pools, by provider; one where it does not say.
+    """
 
     def __init__(
         self,
@@ -61,40 +65,49 @@ class Replay:
         *,
         delays: Delays,
         seed: int,
+        workers: Mapping[str, int] | None = None,
     ) -> None:
         began = prompts[0].prompt.accepted_at if prompts else 0.0
         self._events = events = Events(began)
         self._delays = delays
         self._outcome = Outcome(tuple(prompts), tuple(settings.providers), began)
         self._left = len(prompts)
-        self._looks = dict.fromkeys(settings.providers, 0)
-        self._look_due = dict.fromkeys(settings.providers, began)
+        self._turn = 0
+        self._looks: dict[str, int] = {}
+        self._look_due: dict[str, float] = {}
         self._board = Board()
         self._classifier = SimulatedClassifier(settings, self._board, began)
         chance = Random(seed).random  # noqa: S311 - it spreads retries, repeatably
-        self._workers = {
-            provider: SimulatedWorker(
-                provider,
-                settings,
-                events,
-                make_cloud(provider, events, delays),
-                reports=self._board.reports,
-                chance=chance,
-                tell=self,
-                learn=self._journal,
-                learned=self._classifier.learned,
-            )
-            for provider in settings.providers
-        }
+        sizes, plan = workers or {}, settings.lane_plan()
+        self._pools: dict[str, Pool] = {}
+        for provider in settings.providers:
+            cloud = make_cloud(provider, events, delays)
+            pool = [
+                SimulatedWorker(
+                    provider,
+                    slot,
+                    settings,
+                    events,
+                    cloud,
+                    reports=self._board.reports,
+                    chance=chance,
+                    tell=self,
+                    learn=self._journal,
+                    learned=self._classifier.learned,
+                )
+                for slot in range(sizes.get(provider, 1))
+            ]
+            self._pools[provider] = Pool(pool, plan, began)
 
     def run(self) -> Outcome:
         """Replay all of it."""
         events, outcome = self._events, self._outcome
         if not outcome.prompts:
             return outcome
-        for worker in self._workers.values():
-            worker.reporter.publish = self._publish
-            self._look_at(worker, events.now)
+        for pool in self._pools.values():
+            for worker in pool.workers:
+                worker.reporter.publish = self._publish
+                self._look_at(worker, events.now)
         events.at(events.now, self._come, 0)
         events.run(outcome.prompts[-1].prompt.accepted_at + LONGEST_S)
         outcome.events = events.handled
@@ -120,15 +133,16 @@ class Replay:
         at = self._events.now + after_s
         if work.not_before is not None:
             at = max(at, work.not_before)
-        self._events.at(at, self._arrive, (work, asked))
+        self._turn += 1
+        reader = self._pools[work.route[-1].provider].reader(work.lane, self._turn)
+        self._events.at(at, self._arrive, (work, asked, reader))
 
-    def _arrive(self, what: tuple[Work, Asked]) -> None:
-        work, asked = what
-        worker = self._workers[work.route[-1].provider]
+    def _arrive(self, what: tuple[Work, Asked, SimulatedWorker]) -> None:
+        work, asked, worker = what
         worker.arrived(work, asked, work.lane)
         if worker.reporter.is_stirred:
             soon = self._events.now + LOOK_S / 2
-            if soon < self._look_due[worker.provider]:
+            if soon < self._look_due[worker.name]:
                 self._look_at(worker, soon)
 
     def finished(self, provider: str, job: Job, end: Followed) -> None:
@@ -169,15 +183,15 @@ class Replay:
     def _look(self, what: tuple[SimulatedWorker, int]) -> None:
         """A worker's turn to tell of itself; of two that were planned the later plan counts."""
         worker, number = what
-        if number != self._looks[worker.provider]:
+        if number != self._looks[worker.name]:
             return
         worker.reporter.look(self._events.now)
         self._look_at(worker, worker.reporter.next_look(self._events.now))
 
     def _look_at(self, worker: SimulatedWorker, at: float) -> None:
-        number = self._looks[worker.provider] + 1
-        self._looks[worker.provider] = number
-        self._look_due[worker.provider] = at
+        number = self._looks.get(worker.name, 0) + 1
+        self._looks[worker.name] = number
+        self._look_due[worker.name] = at
         self._events.at(at, self._look, (worker, number))
 
     def _journal(self, told: Answered | Begun) -> None:

@@ -23,7 +23,10 @@ class Board:
 
     def hear(self, state: ProviderState) -> None:
         """It has come through the log."""
-        self._heard = {**self._heard, state.provider: (state,)}
+        before = self._heard.get(state.provider, ())
+        others = [one for one in before if one.worker != state.worker]
+        pool = (*others, state) if others else (state,)
+        self._heard = {**self._heard, state.provider: pool}
 
     def reports(self) -> Mapping[str, Sequence[ProviderState]]:
         """As routing takes them."""
@@ -41,6 +44,8 @@ class Reporter:
         tallies: Tallies,
         allowance: Allowance,
         *,
+        worker: str,
+        reports: Callable[[], Mapping[str, Sequence[ProviderState]]],
         adaptive: bool,
     ) -> None:
         """`adaptive`: the calls under way are to be looked at ten times a second."""
@@ -54,13 +59,13 @@ class Reporter:
         none = dict.fromkeys(LANES, 0)
         subject = Subject(
             provider=provider,
-            worker=f"{provider}-0",
+            worker=worker,
             dispatcher=dispatcher,
             breaker=breaker,
             tallies=tallies,
             allowance=allowance,
             lag=lambda: none,
-            reports=dict,
+            reports=reports,
         )
         self._reporting = Reporting(subject, self._told)
         self._at = 0.0

@@ -42,11 +42,16 @@ Reports = Callable[[], Mapping[str, Sequence[ProviderState]]]
 
 
 class SimulatedWorker:
-    """The only worker of one provider. `tell` is told how each of its jobs ends here."""
+    """A worker of one provider. `tell` is told how each of its jobs ends here.
+
+    It has nothing of the provider's limits before it is `assigned` partitions. `slot` is its number
+    among those of its pool.
+    """
 
     def __init__(
         self,
         provider: str,
+        slot: int,
         settings: Settings,
         events: Events,
         cloud: Cloud,
@@ -58,7 +63,7 @@ class SimulatedWorker:
         learned: Learned,
     ) -> None:
         given, bounds, now = settings.provider(provider), settings.worker, events.now
-        self.provider = provider
+        self.provider, self.name = provider, f"{provider}-{slot}"
         self._events = events
         self._cloud = cloud
         self._tell = tell
@@ -67,8 +72,7 @@ class SimulatedWorker:
             SlotRules(given.max_in_flight, light_share=settings.lanes.reserved_light),
             settings.tenant_terms().share_of,
         )
-        self._allowance = Allowance(f"{provider}-0", given, self.dispatcher, now)
-        self._allowance.assigned(1, 1, now)
+        self._allowance = Allowance(self.name, given, self.dispatcher, now)
         self._breaker = Breaker(BreakerRules())
         self._budget = RetryBudget(bounds.retry_budget)
         self._mover = Mover(
@@ -76,7 +80,7 @@ class SimulatedWorker:
             reports=reports,
             now=now,
             provider=provider,
-            worker=f"{provider}-0",
+            worker=self.name,
         )
         self._attempted = Attempted(
             provider,
@@ -101,10 +105,15 @@ class SimulatedWorker:
             self._breaker,
             self._attempted.tallies,
             self._allowance,
+            worker=self.name,
+            reports=reports,
             adaptive=given.adaptive,
         )
         self._armed = inf
-        cloud.ended = self._ended
+
+    def assigned(self, partitions: int, of: int, now: float) -> None:
+        """So many of the work topic's partitions are this worker's."""
+        self._allowance.assigned(partitions, of, now)
 
     def arrived(self, work: Work, asked: Asked, lane: str) -> None:
         """Work came to its topic and was read."""
@@ -156,7 +165,7 @@ class SimulatedWorker:
                 self._begun(Begun(job.work.weight, job.lane, now))
         self._attempted.tallies.expected.began(job, now)
         self._allowance.sent(job, now)
-        self._cloud.begin(Call(job, self._asked[job], ticket, job.calls, now))
+        self._cloud.begin(Call(job, self._asked[job], ticket, job.calls, now, self._ended))
 
     def _ended(self, call: Call) -> None:
         """A call has ended: what follows, carried out."""
