@@ -16,7 +16,7 @@ _LOOKED_AT: Final = 2
 class Tenant:
     """`clock` is its turn, `waiting` how many items it has here.
 
-    `terms` says of which shares its own is, `idle` that it stands among those that may be forgotten.
+    `terms` says of which shares its own is, `idle` that it is among those that may be forgotten.
     """
 
     __slots__ = ("clock", "idle", "name", "share", "terms", "waiting")
