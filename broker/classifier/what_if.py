@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -95,7 +96,7 @@ def what_if(settings: Settings, fields: Mapping[str, Any], ledger: Ledger) -> Wh
     topics = [names.prompts, names.completions, names.dead_letters]
     topics += [names.work(provider) for provider in settings.providers]
     rules = rules_of(settings, read_shapes(admin_config(settings), topics))
-    value = orjson.dumps(fields)
+    value = _value(fields)
     prompt = _prompt(rules, value)
     group = classifier_group(settings.kafka.prefix)
     members = GroupParts(admin_config(settings), group, names.prompts)
@@ -130,6 +131,18 @@ def what_if(settings: Settings, fields: Mapping[str, Any], ledger: Ledger) -> Wh
     finally:
         states.close()
         learning.close()
+
+
+def _value(fields: Mapping[str, Any]) -> bytes:
+    for name, one in fields.items():
+        if isinstance(one, float) and not isfinite(one):
+            raise UsageError(f"`{name}` is {one}, which is no number.", mend="Give a finite one.")
+    try:
+        return orjson.dumps(fields)
+    except TypeError:
+        raise UsageError(
+            "What is asked is not UTF-8 text.", mend="Check the terminal's encoding."
+        ) from None
 
 
 def _prompt(rules: Rules, value: bytes) -> Prompt:

@@ -48,9 +48,8 @@ def candidate_table(notes: Sequence[Mapping[str, Any]]) -> "Table":
 
 def _done(note: Mapping[str, Any]) -> str:
     """With what it was multiplied by, where expectations were wrong lately."""
-    late = note.get("late")
-    times = f" (x{late:.2f})" if isinstance(late, int | float) else ""
-    return f"{_seconds(note.get('time_s'))}{times}"
+    told = f"{note.get('late', 1.0):.2f}"
+    return f"{_seconds(note.get('time_s'))}{'' if told == '1.00' else f' (x{told})'}"
 
 
 def _seconds(given: Any) -> str:

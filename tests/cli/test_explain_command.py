@@ -20,7 +20,14 @@ from tests.story.seeding import Seeder, completion_of, small, step, work_of
 
 NOTES: tuple[dict[str, Any], ...] = (
     {"provider": "azure", "standing": "able", "wait_s": 9.1, "time_s": 11.0, "lost": "over_limit"},
-    {"provider": "google", "standing": "able", "wait_s": 0.4, "time_s": 2.25, "usd": 0.0012},
+    {
+        "provider": "google",
+        "standing": "able",
+        "wait_s": 0.4,
+        "time_s": 2.25,
+        "late": 1.5,
+        "usd": 0.0012,
+    },
 )
 AGAIN: tuple[dict[str, Any], ...] = (
     {"provider": "coreweave", "standing": "able", "wait_s": 0.0},
@@ -86,7 +93,7 @@ def test_each_choice_of_a_prompt_is_told_with_what_was_known_of_all(seeder: Seed
     assert "0.001200" in told
     story = run(seeder.settings, "trace", "p1").out
     assert "azure able, waits 9.1 s, done in 11.0 s: over_limit" in story
-    assert "google able, waits 0.4 s, done in 2.2 s, 0.001200 USD: chosen" in story
+    assert "google able, waits 0.4 s, done in 2.2 s (x1.50), 0.001200 USD: chosen" in story
 
 
 def test_what_nobody_may_take_or_a_limit_keeps_out_is_told_with_its_figures(
@@ -199,6 +206,8 @@ def test_a_prompt_that_is_not_sent_is_weighed_and_routed_by_what_workers_say(
 def test_what_is_no_prompt_or_no_question_is_one_sentence(seeder: Seeder) -> None:
     bad = run(seeder.settings, "explain", "--text", "x", "--model", "nobody-has-it", expect=2)
     assert "It would be refused" in bad.err
+    endless = run(seeder.settings, "explain", "--text", "x", "--timeout", "inf", expect=2)
+    assert "`timeout_s` is inf, which is no number" in endless.err
     assert "nothing to explain" in run(seeder.settings, "explain", expect=2).err
     assert "nobody" in run(seeder.settings, "explain", "nobody", expect=1).err
     mixed = run(seeder.settings, "explain", "nobody", "--region", "eu", expect=2)
