@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from broker.classifier.counting import Counting
 from broker.classifier.decide import Decider, Outcome
 from broker.classifier.router import Router
 from broker.classifier.weighing import Weigher
+from broker.classifier.windows import Windows
 from broker.core.dedupe import DedupeWindow
 from broker.core.provider_view import ProviderView
 from broker.records.completion import decode_completion
@@ -12,6 +14,7 @@ from broker.records.providers import ProviderState
 from broker.records.work import Work, decode_work
 from broker.settings import load_settings
 from broker.settings.route_terms import route_terms
+from broker.telemetry.metrics import ClassifierMetrics
 from tests.classifier.test_decide import COUNT, NAMES, NOW, at_home, rules
 
 CLOUDS = {
@@ -119,6 +122,21 @@ def test_what_a_prompt_itself_allows_is_kept_and_nobody_is_said_with_each_reason
     assert failed.candidates == why.candidates
     assert site.decide(regions=["mars"]).code == "not_allowed"
     assert site.decide(providers=["azure"], provider="google").code == "not_allowed"
+
+
+def test_metrics_count_why_each_provider_lost_also_where_nobody_won() -> None:
+    site, metrics = Site(), ClassifierMetrics()
+    counting = Counting(metrics, Windows(3600.0, 1000))
+    for outcome in (site.decide(), site.decide(regions=["us"], max_cost_usd=0)):
+        counting.decided(outcome)
+    counting.slice_took(0.001)
+    for provider, reason in (
+        *(("google", "less_preferred"), ("google", "over_price")),
+        *(("azure", "region_not_allowed"), ("coreweave", "less_preferred")),
+    ):
+        labels = {"provider": provider, "reason": reason}
+        name = "weighbridge_candidates_lost_total"
+        assert metrics.registry.get_sample_value(name, labels) == 1.0, labels
 
 
 def test_new_settings_hold_from_the_next_prompt_on() -> None:
