@@ -1,6 +1,6 @@
 """`weighbridge tenants`: what each has used of its limits, from the log alone."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -8,13 +8,21 @@ from broker.cli.options import AsJson, Config, Kafka, load
 from broker.cli.output import console, harmless, reading_progress, say, table, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from broker.story.tenant_usage import Use
+
+MOST: Final = 40
+"""Limits that are shown at once, unless all are asked for."""
 
 
 def tenants(
     tenant: Annotated[
         str | None, typer.Argument(help="Only this one, with what has no limit too.")
     ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help=f"All, not only the {MOST} limits that are fullest.")
+    ] = False,
     config: Config = None,
     kafka: Kafka = None,
     as_json: AsJson = False,
@@ -34,14 +42,38 @@ def tenants(
     if as_json:
         write_json(_nested(uses))
         return
-    shown = [use for use in uses if use.limit is not None or (tenant is not None and use.used)]
-    if not shown:
-        of = "nobody" if tenant is None else harmless(tenant)
+    if tenant is not None and not any(use.used for use in uses):
+        say(f"tenants: the ledger has nothing of {harmless(tenant)} this month")
+    limited = [use for use in uses if use.limit is not None or (tenant is not None and use.used)]
+    if not limited:
+        of = "anyone" if tenant is None else harmless(tenant)
         say(f"tenants: no limit is set for {of} (tenants.NAME in the settings)")
         return
+    shown = limited if everyone or tenant is not None else fullest(limited, MOST)
+    _print(shown)
+    if len(shown) < len(limited):
+        say(
+            f"tenants: the {len(shown)} fullest of {len(limited):,} limits; --all shows all of them"
+        )
+    if usage.unreadable:
+        say(f"tenants: {usage.unreadable} records of the ledger are not in our form")
+
+
+def fullest(uses: "Sequence[Use]", most: int) -> "Sequence[Use]":
+    """Those of which the largest share is used, the fullest first; as they are when not more."""
+    if len(uses) <= most:
+        return uses
+
+    def share(use: "Use") -> float:
+        return use.used / use.limit if use.limit else 0.0
+
+    return sorted(uses, key=share, reverse=True)[:most]
+
+
+def _print(uses: "Sequence[Use]") -> None:
     numbers = ("used", "limit", "left")
     made = table("tenant", "limit of", *numbers, right=numbers)
-    for use in shown:
+    for use in uses:
         left = use.left
         row = (use.used, use.limit, left)
         told = [_told(amount, use.dimension) for amount in row]
@@ -49,8 +81,6 @@ def tenants(
             told[2] = f"[bold red]{told[2]}[/]"
         made.add_row(harmless(use.tenant), f"{use.dimension} a {use.period}", *told)
     console().print(made)
-    if usage.unreadable:
-        say(f"tenants: {usage.unreadable} records of the ledger are not in our form")
 
 
 def _told(amount: float | None, dimension: str) -> str:
