@@ -122,6 +122,26 @@ def test_newcomers_keep_nobody_waiting_for_ever(seed: int, rate: int, old: bool)
         assert served < bound * (rate + 2)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 4))
+def test_who_comes_back_each_time_with_one_is_served_no_more_than_its_share(
+    seed: int, others: int
+) -> None:
+    """With nothing waiting in between it begins at the lane's clock, or where its own stood."""
+    drawn = random.Random(seed)
+    queue: FairQueue[Item] = FairQueue(equal_shares)
+    busy = [f"busy-{number}" for number in range(others)]
+    for name in (*busy, *busy, "single"):
+        put(queue, Item(name, drawn.randint(1, HEAVIEST)))
+    served: Counter[str] = Counter()
+    for _ in range(200):
+        item = taken(queue)
+        served[item.tenant] += item.weight
+        put(queue, Item(item.tenant, drawn.randint(1, HEAVIEST)))
+        ahead = served["single"] - min(served[name] for name in busy)
+        assert ahead <= 3 * HEAVIEST + 2 * SLICE
+
+
 def test_a_quiet_tenant_waits_for_one_of_each_not_for_the_flood() -> None:
     queue: FairQueue[Item] = FairQueue(equal_shares)
     for _ in range(10_000):
