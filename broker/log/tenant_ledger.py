@@ -14,11 +14,10 @@ from confluent_kafka import Producer
 from broker.log.clients import consumer_config, producer_config
 from broker.log.topic_follower import Back, TopicFollower
 from broker.log.topic_names import TopicNames
+from broker.records.tenant_parts import Lent, Owner, Wanted
 from broker.records.tenants import (
     EVERYONE,
-    Lent,
     Line,
-    Owner,
     Totals,
     decode_line,
     decode_totals,
@@ -70,7 +69,7 @@ class TenantLedger:
         self._producer = Producer(producer_config(self._settings, **_WRITING))
         self._first.start()
 
-    def say(self, line: Owner | Lent) -> None:
+    def say(self, line: Owner | Lent | Wanted) -> None:
         """Write a line of no prompt; nobody waits for it, and what fails is not written later.
 
         Of one thread.

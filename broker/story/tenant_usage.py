@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from broker.core.tenant_account import Bucket, TenantAccount
+from broker.core.tenant_account import TenantAccount
+from broker.core.tenant_bucket import Bucket
 from broker.core.tenant_limits import (
     DIMENSIONS,
     MINUTE_S,
