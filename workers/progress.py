@@ -156,7 +156,7 @@ class Progress:
             if words.is_news(job, "waiting", ends_s, now):
                 starts = words.say(job, "start", starts_s, now)
                 ends = words.say(job, "end", ends_s, now)
-                yield self._told(job, "waiting", place, (starts.low, starts.high), ends)
+                yield self._told(job, "waiting", place, _before(starts, ends), ends)
 
     def _resting(self, takes: Takes, now: float) -> Iterator[ProgressRecord]:
         """What may not start yet, by its tenant's rate or as it is tried again."""
@@ -167,7 +167,7 @@ class Progress:
             if words.is_news(job, "waiting", max(0.0, until - now) + ends_s, now):
                 starts = words.say(job, "start", start_s, now, since=until)
                 ends = words.say(job, "end", ends_s, now, since=until)
-                yield self._told(job, "waiting", None, (starts.low, starts.high), ends)
+                yield self._told(job, "waiting", None, _before(starts, ends), ends)
 
     def _running(self, takes: Takes, now: float) -> Iterator[ProgressRecord]:
         for job, began in self._given.tallies.expected.under_way():
@@ -222,6 +222,11 @@ class Progress:
         wait = lane_wait(weights, lane, whole)
         speed = own / wait if wait > 0 and own > 0 else whole
         return Start(speed, speed)
+
+
+def _before(starts: Word, ends: Word) -> Range:
+    """The range of a start: each is learned by itself, and none is after its end."""
+    return min(starts.low, ends.low), min(starts.high, ends.high)
 
 
 def _prior(job: Job) -> float:

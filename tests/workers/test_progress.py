@@ -56,7 +56,8 @@ def test_what_waits_is_told_its_place_and_times_and_what_runs_its_end() -> None:
                 ("waiting", "light", "acme")
             }
             for one, later in pairwise(waiting):
-                assert one.starts_at[0] <= one.starts_at[1] < one.ends_at[1]
+                assert one.starts_at[0] <= one.starts_at[1] <= one.ends_at[1]
+                assert one.starts_at[0] <= one.ends_at[0]
                 assert one.starts_at[1] < later.starts_at[1]
             assert told.look() == {}
 
