@@ -78,11 +78,12 @@ class Reporting:
         speeds = [one for one in (slots_speed, quota_speed) if one is not None]
         left, late = subject.allowance.quotas.left(now), subject.tallies.recent
         # What has not been read yet is taken to weigh what this lane's prompts weighed lately.
-        weights = {
-            lane: dispatcher.waiting_weight[lane] + lag[lane] * speed.usual_weight(lane)
+        held, counts = dispatcher.waiting_weight, dispatcher.waiting
+        weights: dict[str, float] = {
+            lane: held[lane] + lag[lane] * speed.usual_weight(lane) if lag[lane] else held[lane]
             for lane in LANES
         }
-        waiting = {lane: dispatcher.waiting[lane] + lag[lane] for lane in LANES}
+        waiting: dict[str, int] = {lane: counts[lane] + lag[lane] for lane in LANES}
         return ProviderState(
             provider=subject.provider,
             worker=subject.worker,
@@ -93,7 +94,7 @@ class Reporting:
             waiting=sum(waiting.values()) + dispatcher.resting,
             waiting_weight=round(sum(weights.values())),
             speed=None if slots_speed is None else min(speeds),
-            waiting_by_lane={lane: waiting[lane] for lane in LANES},
+            waiting_by_lane=waiting,
             in_flight_by_lane={lane: running[lane] for lane in LANES},
             opens_again_at=breaker.opens_again_at(now),
             most_slots=subject.allowance.most_slots,

@@ -96,6 +96,9 @@ class WaitingRoom(Generic[T]):
         """
         waits: dict[Lane, float] = {}
         for lane in LANES:
+            if not self._counts[lane]:
+                waits[lane] = 0.0
+                continue
             oldest = [queue.oldest for queue in self._queues_of(lane)]
             arrived = [item.arrived_at for item in oldest if item is not None]
             waits[lane] = max(0.0, now - min(arrived, default=now))

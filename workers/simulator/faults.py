@@ -92,7 +92,7 @@ class FaultPlan:
 
     def is_down(self, now: float) -> bool:
         """Whether an outage is on."""
-        return any(window.holds(now) for window in self._outages)
+        return bool(self._outages) and any(window.holds(now) for window in self._outages)
 
     def choose(self, number: float, now: float) -> Fault | None:
         """The fault of a call at this time, if any; one number of `draw` decides.
