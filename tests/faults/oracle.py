@@ -7,7 +7,7 @@ one that reads the whole topic afterwards; and the system answers again once the
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +48,8 @@ class Verdict:
     repeated_calls: int
     calls: int
     audit: AuditResult
+    told: str
+    """Of some duplicates each completion, and the logs of all: who had which partitions when."""
 
 
 def trial(
@@ -121,14 +123,26 @@ def judge(deployment: Deployment, traffic: Traffic, answers: Answers) -> Verdict
     assert not audit.unknown, counts
     assert not audit.unreadable, counts
     calls, repeated = journal.starts, journal.repeated
-    return Verdict(len(accepted), tuple(lost), tuple(duplicates), repeated, calls, audit)
+    told = _told(deployment, answers, duplicates) if duplicates else ""
+    return Verdict(len(accepted), tuple(lost), tuple(duplicates), repeated, calls, audit, told)
 
 
 def expect_exactly_once(verdict: Verdict) -> None:
     """Nothing lost, nothing twice, nothing left over."""
     assert not verdict.lost, _missing(set(verdict.lost))
-    assert not verdict.duplicates, f"answered more than once: {verdict.duplicates[:_SHOWN]}"
+    count = len(verdict.duplicates)
+    assert not verdict.duplicates, f"{count} answered more than once:\n{verdict.told}"
     assert verdict.audit.figures.counts["pending"] == 0, verdict.audit.figures.counts
+
+
+def _told(deployment: Deployment, answers: Answers, duplicates: Sequence[str]) -> str:
+    """What a person needs to find out how they came about: nothing else is left of a run."""
+    step = max(1, len(duplicates) // _SHOWN)
+    lines = [f"{i}: {seen}" for i in duplicates[::step] for seen in answers.of(i)]
+    for member in deployment.members.values():
+        log = member.log.read_text(errors="replace").splitlines()
+        lines += [f"{member.name}: {line}" for line in log]
+    return "\n".join(lines)
 
 
 def _completions(settings: Settings, names: TopicNames) -> dict[str, int]:

@@ -105,7 +105,7 @@ def _row(rig: Rig, table: Table, name: str, fault: Fault, **how: float) -> None:
     counts = (len(verdict.lost), len(verdict.duplicates), verdict.repeated_calls)
     table.add(name, (verdict.accepted, *counts), recoveries)
     assert not verdict.lost
-    assert not verdict.duplicates
+    assert not verdict.duplicates, verdict.told
 
 
 @pytest.mark.parametrize("name", FAULTS)
