@@ -8,11 +8,11 @@ A batch item with a deadline presses once half of the time that it had when it c
 `LEAST_LEAD_S` before the deadline: then batch has a share of the slots as heavy has, and what
 presses goes before other batch items, by deadline inside its tenant.
 
-A heavy item's wait is bounded, whatever floods the other lanes or its own. Heavy calls hold
-`least_slots(rules, "heavy")` slots once other lanes' calls that run too many have ended. (Of five
-open slots or fewer that may be none: then one call of each other lane may stand before each.) Then it is its turn inside the lane after, of each other
-tenant, no more than `share / own share * weight` and one item more, of its own what `fairness` lets
-go first. That weight, over the speed of those slots, is the bound. See `oldest_wait`.
+A heavy item's wait is bounded whatever floods. Once other lanes' calls that run too many have ended
+(the longest call), heavy has `least_slots(rules, "heavy")` slots; where that is none, of five open
+slots or fewer, one call of each other lane may stand before each start. In its lane stands before
+it, of each other tenant, `share / own share * weight` and one item, of its own what `fairness` lets
+go first. That weight, over those slots' speed, is the bound. See `oldest_wait`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
