@@ -9,8 +9,8 @@
 - Of the rest (silence, a whole answer that was cut) nobody here knows.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from broker.core.prices import FREE, NOT_KNOWN, NOTHING, Cost, Prices
 from broker.core.retries import Transport
@@ -23,8 +23,7 @@ _ERRORS_FROM: Final = 300
 _NOTHING_USED: Final = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class EndedCall:
+class EndedCall(NamedTuple):
     """How a call ended. `counted_input` is our own count of its prompt's tokens.
 
     `received_tokens` are those of the answer that came, about; they count where the usage does not
@@ -41,8 +40,7 @@ class EndedCall:
     transport: Transport | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """A call's cost, and the usage it was made of."""
 
     cost: Cost

@@ -156,6 +156,8 @@ class FairQueue(Generic[T]):
 
         `may_start` is asked for one item of each model at most, the tenant whose turn it is first.
         """
+        if len(self._open) == 1:
+            return self._take_of(self._open[0], may_start)
         tops = [turn for model in self._open if (turn := self._top(model)) is not None]
         if len(tops) < len(self._open):
             self._open = [line.model for _, _, line in tops]
@@ -167,6 +169,19 @@ class FairQueue(Generic[T]):
                 self._start(first[2], line)
                 return first[2]
         return None
+
+    def _take_of(self, model: _Model[T], may_start: Callable[[T], bool] | None) -> T | None:
+        """As `take`, where all that waits asks the same model."""
+        turn = self._top(model)
+        if turn is None:
+            self._open = []
+            return None
+        line = turn[2]
+        first = line.first
+        if first is None or not (may_start is None or may_start(first[2])):
+            return None
+        self._start(first[2], line)
+        return first[2]
 
     def remove(self, item: T) -> bool:
         """Take an item out that does not start; False when it does not wait here."""

@@ -6,7 +6,7 @@ first choice holds at every move. They are replaced whole when the settings are 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from broker.core.candidates import Candidate
@@ -64,8 +64,7 @@ class Asked(Protocol):
         """As it was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What a prompt weighs: its lane, its weight and its parts, in token units and tokens."""
 
     lane: Lane

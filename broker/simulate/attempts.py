@@ -86,8 +86,8 @@ class Attempted:
         job, result, work = call.job, call.result, call.job.work
         self._parts.allowance.heard(job, result, now)
         job.provider_s += result.seconds
-        spent = spent_by(result.ended(work.input_tokens), self._prices.get(work.model, UNKNOWN))
-        job.cost = job.cost.plus(spent.cost)
+        prices = self._prices.get(work.model, UNKNOWN)
+        job.cost = job.cost.plus(spent_by(result.ended(work.input_tokens), prices).cost)
         answer = result.answer
         if answer is None:
             return self._failed(call, now)
