@@ -194,10 +194,7 @@ class Allowance:
             self._resize()
 
     def behind(self, now: float) -> Callable[[str, int, float], float]:
-        """Says for many in a row when one may start: by its model, and by what is before it.
-
-        That is requests and tokens; the answer is in seconds.
-        """
+        """In how many seconds one may start, by model, requests and tokens before it; for many."""
         rates = self.quotas.rates()
 
         def wait(model: str, requests: int, tokens: float) -> float:
