@@ -58,7 +58,8 @@ class Assignment:
     """Our partitions, and the consumer's callbacks that change them.
 
     `epochs` names the assignment that each partition came with, `starts` the offset it is read
-    from; whoever pauses a partition keeps note of it in `paused`.
+    from; whoever pauses a partition keeps note of it in `paused`. While `must_rejoin`, the consumer
+    has to leave its group and join it again.
     """
 
     def __init__(
@@ -73,9 +74,30 @@ class Assignment:
         self.epochs: dict[int, int] = {}
         self.starts: dict[int, int] = {}
         self.paused: set[int] = set()
+        self.must_rejoin = False
+        self._member = ""
+
+    def told_member(self, member: str) -> None:
+        """What the consumer is called in its group now; empty while it has not joined.
+
+        A member that was taken for dead, and did not hear of it, joins again under another name.
+        Others may have had its partitions meanwhile and have them still. librdkafka tells nobody,
+        claims what it had, and is given that: so nothing of it may be committed as the new member,
+        and the claim has to be taken back before it is read again.
+        """
+        if not member:
+            return
+        if self._member not in {"", member} and self.epochs:
+            had = sorted(self.epochs)
+            self._forget([TopicPartition(self._topic, partition) for partition in had])
+            self.must_rejoin = True
+            self._hooks.rebalanced("lost", len(had))
+            self._log.warning("lost", partitions=had, why="taken for dead meanwhile")
+        self._member = member
 
     def assigned(self, consumer: Any, given: list[TopicPartition]) -> None:
         """`on_assign`: read each from its committed base on, in a new epoch."""
+        self._refresh_fence()  # what we had before may be lost
         self.epoch += 1
         starts = []
         if given:

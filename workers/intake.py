@@ -12,6 +12,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from broker.core.lanes import LANES, Lane, LanePlan
+from broker.log.group_fence import member_of
 from broker.log.kafka_errors import kafka_error
 from broker.records.errors import NotReadyError, WeighbridgeError
 from broker.telemetry.logs import get_logger
@@ -108,12 +109,7 @@ class Intake:
     def _run(self) -> None:
         try:
             self._consumer = Consumer(self._client)
-            self._consumer.subscribe(
-                [self._topic],
-                on_assign=self._assignment.assigned,
-                on_revoke=self._assignment.revoked,
-                on_lost=self._assignment.lost,
-            )
+            self._subscribe()
             while not self._stopping:
                 self._turn()
             self._consumer.close()
@@ -136,8 +132,19 @@ class Intake:
                 )
             )
 
+    def _subscribe(self) -> None:
+        ours = self._assignment
+        self._consumer.subscribe(
+            [self._topic], on_assign=ours.assigned, on_revoke=ours.revoked, on_lost=ours.lost
+        )
+
     def _turn(self) -> None:
         consumer = self._consumer
+        if self._assignment.must_rejoin:
+            self._assignment.must_rejoin = False
+            # So it joins without a claim to what it had, which others may still have.
+            consumer.unsubscribe()
+            self._subscribe()
         # `consume` alone would wait for a full batch; so wait for one, then take what is there.
         first = consumer.poll(POLL_S)
         self._beat = now = time.monotonic()
@@ -195,7 +202,10 @@ class Intake:
 
     def _refresh_fence(self) -> None:
         self._fenced_at = time.monotonic()
-        self.fence.update(self._consumer.consumer_group_metadata())
+        metadata = self._consumer.consumer_group_metadata()
+        # First this: nobody may commit as a new member what the old one had.
+        self._assignment.told_member(member_of(metadata))
+        self.fence.update(metadata)
 
     def _note_positions(self) -> None:
         """Transaction markers and other gaps at the end of what was read are passed, so done."""

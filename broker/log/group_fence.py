@@ -58,6 +58,14 @@ def generation_of(metadata: bytes) -> int:
     return generation
 
 
+def member_of(metadata: bytes) -> str:
+    """The member id in group metadata; empty before the consumer has joined."""
+    if generation_of(metadata) < 0:
+        return ""
+    _group, member, *_ = metadata[len(MAGIC) + _GENERATION.size :].split(b"\0")
+    return member.decode()
+
+
 def verify_layout() -> None:
     """Compare with what this librdkafka makes for a consumer that has not joined.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Self
 
+SYNC_GROUP: Final = 14
 ADD_OFFSETS_TO_TXN: Final = 25
 END_TXN: Final = 26
 _START_S: Final = 10.0

@@ -8,6 +8,7 @@ from random import Random
 from typing import Final
 
 from tests.faults.deployment import wait_until
+from tests.faults.kafka_proxy import SYNC_GROUP, KafkaProxy, Then
 from tests.faults.rig import SESSION_S, Rig
 
 WORKER: Final = "worker-azure-0"
@@ -52,6 +53,27 @@ def worker_stopped(rig: Rig, chance: Random, *, seconds: float | None = None) ->
     rig.deployment.terminate(second)
 
 
+def stopped_while_it_joins(rig: Rig, proxy: KafkaProxy, name: str) -> None:
+    """SIGSTOP of a worker or classifier, behind the proxy, that waits for its part in a generation.
+
+    It is taken for dead, and a second one gets everything. When it goes on, the first thing that
+    it reads is the answer of that generation: which partitions it may keep.
+    """
+    deployment = rig.deployment
+    proxy.hold(SYNC_GROUP, answer=True, then=Then.LET_GO, seconds=1.0)
+    second = (
+        deployment.add_classifier(1) if name == CLASSIFIER else deployment.add_worker("azure", 1)
+    )
+    assert proxy.held.wait(_TAKEN_OVER_S), "nobody joins"
+    deployment.stop(name)
+    assert proxy.over.wait(_TAKEN_OVER_S)
+    deployment.wait_ready(second)
+    _others_answer(rig, name, PAST_SESSION_S)
+    deployment.cont(name)
+    come_back(rig, name)
+    deployment.terminate(second)
+
+
 def classifier_stopped(rig: Rig, chance: Random, *, seconds: float | None = None) -> None:
     """SIGSTOP of a classifier until a second one has its partitions; then a zombie comes back."""
     second = rig.deployment.add_classifier(1)
@@ -62,18 +84,22 @@ def classifier_stopped(rig: Rig, chance: Random, *, seconds: float | None = None
 
 def _zombie(rig: Rig, name: str, chance: Random, seconds: float | None) -> None:
     """Stop it past its session, see that others answer all, and let it go on where it was."""
-    deployment = rig.deployment
     time.sleep(chance.uniform(0.0, 0.5))
-    deployment.stop(name)
-    time.sleep(seconds or chance.choice((PAST_SESSION_S, PAST_TRANSACTION_S)))
+    rig.deployment.stop(name)
+    _others_answer(rig, name, seconds or chance.choice((PAST_SESSION_S, PAST_TRANSACTION_S)))
+    rig.deployment.cont(name)
+    come_back(rig, name)
+
+
+def _others_answer(rig: Rig, name: str, seconds: float) -> None:
+    """Let it be stopped for so long, and until what was accepted by then is answered."""
+    time.sleep(seconds)
     waiting = rig.traffic.accepted_by(time.monotonic())
     wait_until(
         lambda: waiting <= rig.answers.ids(),
         _TAKEN_OVER_S,
         lambda: f"{len(waiting - rig.answers.ids())} prompts answered while {name} is stopped",
     )
-    deployment.cont(name)
-    come_back(rig, name)
 
 
 def come_back(rig: Rig, name: str) -> None:

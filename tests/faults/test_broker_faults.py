@@ -1,4 +1,4 @@
-"""The broker itself killed, and commits that hang on their way to it."""
+"""The broker itself killed; commits, and a member's joining, that hang on their way to it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.faults.commit_faults import (
     commit_hangs,
 )
 from tests.faults.kafka_proxy import KafkaProxy
+from tests.faults.process_faults import WORKER, stopped_while_it_joins
 from tests.faults.rig import fault_settings, rigged
 
 Broker = tuple[EmbeddedKafka, KafkaProxy]
@@ -48,6 +49,16 @@ def test_a_classifiers_commits_that_hang_are_resolved_whether_they_were_done_or_
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     _hang(broker, prefix, tmp_path, "classifier-0", ANSWER_LATE, CUT_BEFORE)
+
+
+def test_a_worker_stopped_while_it_joins_keeps_nothing_that_another_had_meanwhile(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    kafka, proxy = broker
+    with rigged(fault_settings(kafka.start().bootstrap, prefix), tmp_path) as rig:
+        rig.through_proxy(WORKER, proxy.address)
+        rig.trial(lambda: stopped_while_it_joins(rig, proxy, WORKER))
+        rig.expect_exactly_once()
 
 
 def _hang(broker: Broker, prefix: str, folder: Path, name: str, *hangs: CommitHang) -> None:

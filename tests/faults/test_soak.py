@@ -154,6 +154,20 @@ def test_commit_hangs(
         _row(rig, table, f"commit hangs, {member.split('-', maxsplit=1)[0]}", hang)
 
 
+@pytest.mark.parametrize("member", [process_faults.WORKER, process_faults.CLASSIFIER])
+def test_stopped_while_it_joins(
+    member: str, broker: Broker, table: Table, prefix: str, tmp_path: Path
+) -> None:
+    kafka, proxy = broker
+
+    def stopped(rig: Rig, _chance: Random) -> None:
+        process_faults.stopped_while_it_joins(rig, proxy, member)
+
+    with rigged(fault_settings(kafka.start().bootstrap, prefix), tmp_path) as rig:
+        rig.through_proxy(member, proxy.address)
+        _row(rig, table, f"{member.split('-', maxsplit=1)[0]} stopped, joining", stopped)
+
+
 def test_up_killed(table: Table, prefix: str, tmp_path: Path) -> None:
     settings = fault_settings("embedded", prefix)
     trials = [up_killed(settings, tmp_path, Random(f"{SEED} up {run}")) for run in range(RUNS)]
