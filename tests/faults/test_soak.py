@@ -42,7 +42,7 @@ HEAD = (
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 
 Broker = tuple[EmbeddedKafka, KafkaProxy]
-Fault = Callable[[Rig, Random], None]
+Fault = Callable[[Rig, Random], object]
 
 FAULTS: dict[str, Fault] = {
     "worker killed": process_faults.worker_killed,
