@@ -273,7 +273,7 @@ def test_a_new_share_counts_also_for_a_tenant_that_never_has_nothing_waiting() -
         put(queue, Item("a"))
         put(queue, Item("b"))
     for share in (1.0, 4.0, 0.25, 1.0):
-        queue.use(lambda name, share=share: share if name == "a" else 1.0)  # type: ignore[misc]
+        queue.use(lambda name, share=share: share if name == "a" else 1.0)  # type: ignore[misc]  # its type is known
         first = Counter(taken(queue).tenant for _ in range(100))
         assert first["a"] == pytest.approx(100 * share / (share + 1), abs=7)
     while queue.take() is not None:

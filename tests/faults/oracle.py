@@ -55,7 +55,7 @@ class Verdict:
 def trial(
     traffic: Traffic,
     answers: Answers,
-    fault: Callable[[], None],
+    fault: Callable[[], object],
     *,
     before_s: float = 1.0,
     after_s: float = 1.0,

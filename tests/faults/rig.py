@@ -72,7 +72,7 @@ class Rig:
         deployment.start(name)
         deployment.wait_ready(name)
 
-    def trial(self, fault: Callable[[], None], **how: float) -> Trial:
+    def trial(self, fault: Callable[[], object], **how: float) -> Trial:
         """One fault under load; all that was accepted is answered when this returns."""
         return trial(self.traffic, self.answers, fault, **how)
 
