@@ -40,7 +40,7 @@ class LearnedLengths:
         like = ""
         if found.level in {"tenant_like", "model_like"}:
             least, most = inputs_like(input_tokens)
-            like = f" for {least:,} to {most:,} tokens in"
+            like = f" for {least:,}{'' if least == most else f' to {most:,}'} tokens in"
         under = f"{found.tokens:,} tokens"
         if own is not None and found.tokens >= own:
             under = f"its own maximum of {under}"

@@ -116,6 +116,14 @@ def test_words_say_whose_answers_how_many_and_which_share(rules: Rules) -> None:
     assert words.startswith("80% of 1,203 answers on chat-small are up to")
 
 
+def test_inputs_of_one_length_are_told_by_it(rules: Rules) -> None:
+    made = OutputLengths(0.8, 3_600.0, 100)
+    for _ in range(300):
+        made.learn(Answered("acme", "chat-small", "chat", 5, 100, NOW))
+    _, words = LearnedLengths(made, rules).expected(prompt(rules), 5, NOW)
+    assert "for 5 tokens in" in words
+
+
 def test_several_answers_take_as_many_times_the_tokens(rules: Rules) -> None:
     known = LearnedLengths(taught(200), rules)
     one, _ = known.expected(prompt(rules), 10, NOW)
