@@ -86,6 +86,16 @@ def silent(seconds: float = 30.0) -> Reply:
     return reply
 
 
+def held(gate: asyncio.Event, then: Reply) -> Reply:
+    """Answers as `then` does, once the gate is open."""
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await then(request)
+
+    return reply
+
+
 def streamed(*pieces: bytes, pause_s: float = 0.0, end: str = "close", first_s: float = 0) -> Reply:
     """Sends these pieces of an event stream, then closes, aborts or hangs."""
 

@@ -177,14 +177,15 @@ def test_what_is_moved_is_told_so_at_once_and_what_was_said_of_it_teaches_the_ra
         breaker = BreakerRules(in_a_row=1, open_s=30.0, open_cap_s=30.0)
         async with running(breaker=breaker, slots=1) as worker:
             told = Told(worker)
-            worker.provider.reply = says.silent(0.5)
-            worker.provider.replies["first"] = [says.error(503)]
+            gate = asyncio.Event()
+            worker.provider.replies["first"] = [says.held(gate, says.error(503))]
             worker.read(
                 (0, work("first", **HEAVY)), *((0, work(f"p{n}", **HEAVY)) for n in range(3))
             )
             await until(lambda: worker.provider.served["first"])
             told.look()
             told.records.clear()
+            gate.set()
             await until(lambda: len(worker.moves()) == 4)
             found = {one.id: one for one in told.records}
             assert {"p0", "p1", "p2"} <= set(found)
