@@ -73,8 +73,8 @@ class Came:
         return sum(hits) / len(hits)
 
 
-async def eta_within(site: Site, pace: Pace, run: int) -> float:
-    """The share of real ends within the said ranges, over all that was said."""
+async def eta_within(site: Site, pace: Pace, run: int) -> tuple[float, float]:
+    """The shares of real ends within the said ranges, over all that was said, of both replays."""
     deployment = await _deployment(site, run)
     simulator = RemoteSimulator(f"http://127.0.0.1:{deployment.simulator_port}")
     full = plan_of(pace.eta_prompts)
@@ -90,7 +90,7 @@ async def eta_within(site: Site, pace: Pace, run: int) -> float:
             await asyncio.gather(troubling, return_exceptions=True)
     for what, came in (("near full load", steady), ("a cloud down, one slow", troubled)):
         _tell(site, f"run {run}, {what}", came)
-    return Came([*steady.said, *troubled.said], {**steady.ended, **troubled.ended}).share()
+    return steady.share(), troubled.share()
 
 
 def _tell(site: Site, what: str, came: "Came") -> None:

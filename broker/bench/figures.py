@@ -37,6 +37,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Figure("quota_error", "%", 2, "lower", "worst minute of two workers, off a limit of 600/min"),
     Figure("failover_p95_ratio", "x", 3, "lower", "light with one provider down, to usual"),
     Figure("eta_within", "share", 0.8, "higher", "real ends within the said range, trace replay"),
+    Figure("eta_within_moving", "share", 0.8, "higher", "the same, a cloud down and one slow"),
     Figure("simulate_rate", "prompts/s", 5_000, "higher", "a trace in virtual time, on one core"),
     Figure("light_p95_ratio", "x", 1.5, "lower", "light beside heavy at 120%, to light alone"),
     Figure("noisy_tenant_ratio", "x", 1.2, "lower", "50 tenants beside one of 100 times the load"),

@@ -46,7 +46,6 @@ ALONE: Final[tuple[tuple[str, Alone], ...]] = (
     ("quota_error", quota_error),
     ("failover_p95_ratio", failover_ratio),
     ("simulate_rate", simulate_rate),
-    ("eta_within", eta_within),
     ("lane_agreement", lane_agreement),
 )
 
@@ -93,12 +92,19 @@ class Bench:
                 await self._measure((name,), self._runs(site, name, measure))
             pace = self._pace
 
+            async def words() -> Values:
+                runs = range(1, pace.runs + 1)
+                shares = [await eta_within(site, pace, run) for run in runs]
+                steady, moving = zip(*shares, strict=True)
+                return {"eta_within": steady, "eta_within_moving": moving}
+
             async def ratios() -> Values:
                 return {"light_p95_ratio": await light_ratios(site, pace, pace.runs)}
 
             async def noisy() -> Values:
                 return {"noisy_tenant_ratio": await noisy_ratios(site, pace, pace.runs)}
 
+            await self._measure(("eta_within", "eta_within_moving"), words)
             await self._measure(("light_p95_ratio",), ratios)
             await self._measure(("noisy_tenant_ratio",), noisy)
             await self._dispatch(site)

@@ -9,7 +9,8 @@ on a prior.
 Distributions that lag behind a changing world would be right too seldom. So what is cut off of
 their ends is steered by what came true, a little less after each miss and a little more after each
 hit: adaptive conformal inference (Gibbs and Candès, 2021) holds the share in the long run, whatever
-comes.
+comes. Where nothing is left to cut and they still miss, as while a provider becomes ever slower,
+they grow beyond all that was met.
 """
 
 from bisect import bisect_right
@@ -40,6 +41,9 @@ _PRIOR: Final = (0.35, 0.5, 0.7, 0.85, 1.0, 1.0, 1.15, 1.4, 2.0, 2.8)
 _STEERED_BY: Final = 0.02
 _LEAST_CUT: Final = 0.004
 _MOST_CUT: Final = 0.6
+_WIDENED_BY: Final = 6.0
+_WIDEST: Final = -0.3
+"""Below the least cut, each hundredth makes both sides 6% wider, up to 6 times."""
 
 
 class Spread:
@@ -92,10 +96,12 @@ class Ranges:
     def of(self, kind: Kind, lane: str, expected_s: float) -> tuple[float, float]:
         """From when to when, in seconds from now, what is expected in so many seconds."""
         spread = self._spread(kind, lane, expected_s)
-        cut = self._cut.get(kind, 1.0 - AIM) / 2
+        steered = self._cut.get(kind, 1.0 - AIM)
+        cut = max(_LEAST_CUT, steered) / 2
+        wider = exp(_WIDENED_BY * max(0.0, _LEAST_CUT - steered))
         base = max(0.0, expected_s) + SLACK_S
-        low = max(0.0, base * spread.quantile(cut) - SLACK_S)
-        return low, max(low, base * spread.quantile(1.0 - cut) - SLACK_S)
+        low = max(0.0, base * spread.quantile(cut) / wider - SLACK_S)
+        return low, max(low, base * spread.quantile(1.0 - cut) * wider - SLACK_S)
 
     def met(self, kind: Kind, lane: str, expected_s: float, real_s: float, *, within: bool) -> None:
         """What was expected in so many seconds came after so many, in the said range or not."""
@@ -110,7 +116,7 @@ class Ranges:
         cut = self._cut.get(kind, 1.0 - AIM)
         missed = 0.0 if within else 1.0
         cut += _STEERED_BY * ((1.0 - AIM) - missed)
-        self._cut[kind] = min(_MOST_CUT, max(_LEAST_CUT, cut))
+        self._cut[kind] = min(_MOST_CUT, max(_WIDEST, cut))
 
     def _spread(self, kind: Kind, lane: str, expected_s: float) -> Spread:
         horizon = bisect_right(_HORIZONS, expected_s)

@@ -84,6 +84,18 @@ class TestRanges:
         assert share >= SAID
         assert share == pytest.approx(AIM, abs=0.06)
 
+    @pytest.mark.parametrize("delay", [0, 20, 60])
+    def test_ranges_grow_beyond_what_was_met_while_things_become_ever_slower(
+        self, delay: int
+    ) -> None:
+        """Each by 0.3% slower than the one before; what came of it is heard of `delay` later."""
+
+        def slower(drawn: random.Random, number: int) -> float:
+            return exp(drawn.gauss(0.0, 0.15) + 0.003 * max(0, number - 500))
+
+        usual, drift = 500 * share_within(slower, count=500, delay=delay), 300
+        assert (800 * share_within(slower, count=800, delay=delay) - usual) / drift > 0.75
+
     def test_what_is_well_known_has_a_narrow_range(self) -> None:
         ranges = Ranges()
         wide = ranges.of("call", "heavy", 10.0)
