@@ -88,11 +88,9 @@ class Assignment:
         if not member:
             return
         if self._member not in {"", member} and self.epochs:
-            had = sorted(self.epochs)
-            self._forget([TopicPartition(self._topic, partition) for partition in had])
+            had = [TopicPartition(self._topic, partition) for partition in sorted(self.epochs)]
+            self._lose(had, why="taken for dead meanwhile")
             self.must_rejoin = True
-            self._hooks.rebalanced("lost", len(had))
-            self._log.warning("lost", partitions=had, why="taken for dead meanwhile")
         self._member = member
 
     def assigned(self, consumer: Any, given: list[TopicPartition]) -> None:
@@ -146,10 +144,13 @@ class Assignment:
 
     def lost(self, consumer: Any, taken: list[TopicPartition]) -> None:
         """`on_lost`: others have them already, so that nothing of theirs can be committed."""
+        self._lose(taken)
+        del consumer
+
+    def _lose(self, taken: Sequence[TopicPartition], **why: str) -> None:
         self._forget(taken)
         self._hooks.rebalanced("lost", len(taken))
-        self._log.warning("lost", partitions=[tp.partition for tp in taken])
-        del consumer
+        self._log.warning("lost", partitions=[tp.partition for tp in taken], **why)
 
     def _forget(self, taken: Sequence[TopicPartition]) -> None:
         for tp in taken:

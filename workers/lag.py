@@ -42,9 +42,9 @@ class Lag:
 
         Of partitions that have been paused for long it may be some seconds old.
         """
-        for gone in self._known.keys() - starts.keys():
-            del self._known[gone]
-            self._ends.pop(gone, None)
+        for known in (self._known, self._ends):
+            for gone in known.keys() - starts.keys():
+                del known[gone]
         began = self._clock()
         ours = [TopicPartition(self._topic, partition) for partition in starts]
         places = consumer.position(ours) if ours else []
